@@ -57,29 +57,73 @@ def _is_whole(x):
 
 
 @register_jitable
-def betaln_f64(a, b):
-    """The logarithm of the beta function; NaN for negative a or b."""
-    if not (a >= 0.0 and b >= 0.0):
-        return math.nan
-    if a == 0.0 or b == 0.0:
-        return math.inf
+def _is_pole(x):
+    """Whether gamma has a pole at x."""
+    return x <= 0.0 and _is_whole(x)
+
+
+@register_jitable
+def _sign_of_gamma(x):
+    """The sign of gamma(x), which has no pole there."""
+    return 1.0 if x > 0.0 or int64(x) % 2 != 0 else -1.0
+
+
+@register_jitable
+def _betaln_above_zero(a, b):
     small, large = min(a, b), max(a, b)
-    if not (small < math.inf and large >= LARGE):
-        return math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)
     if large == math.inf:
-        return -math.inf
-    error = stirling_error(large) - stirling_error(small + large)
-    share = math.log1p(small / large)
+        return -math.inf if small < math.inf else math.nan
+    if large < LARGE:
+        return math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)
     if small < LARGE:
-        return math.lgamma(small) + small - small * math.log(small + large) - (large - 0.5) * share + error
-    other = math.log1p(large / small)
+        return _betaln_of_large(small, large)
+    share, other = math.log1p(small / large), math.log1p(large / small)
+    error = stirling_error(large) - stirling_error(small + large)
     return LOG_ROOT_2_PI - 0.5 * math.log(large) - (small - 0.5) * other - large * share + error + stirling_error(small)
 
 
 @register_jitable
+def _betaln_of_large(small, large):
+    """Where large and small + large are at least LARGE: nothing cancels."""
+    error = stirling_error(large) - stirling_error(small + large)
+    share = math.log1p(small / large)
+    return math.lgamma(small) + small - small * math.log(small + large) - (large - 0.5) * share + error
+
+
+@register_jitable
+def betaln_f64(a, b):
+    """The logarithm of the absolute value of the beta function, as SciPy's also where a or b is negative."""
+    if a > 0.0 and b > 0.0:
+        return _betaln_above_zero(a, b)
+    if _is_pole(a) or _is_pole(b):
+        below, other = (a, b) if _is_pole(a) else (b, a)
+        # the poles of gamma(a) and gamma(a + b) cancel
+        if 0.0 < other < 1.0 - below and _is_whole(other) and below > -math.inf:
+            return _betaln_above_zero(1.0 - below - other, other)
+        return math.inf
+    if a != a or b != b or a == math.inf or b == math.inf:
+        return a + b
+    if _is_pole(a + b):
+        return -math.inf
+    if max(a, b) >= LARGE and a + b >= LARGE:
+        return _betaln_of_large(min(a, b), max(a, b))
+    return math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)
+
+
+@register_jitable
 def beta_f64(a, b):
-    """The beta function; NaN for negative a or b."""
-    return math.exp(betaln_f64(a, b))
+    """The beta function, as SciPy's also where a or b is negative."""
+    size = math.exp(betaln_f64(a, b))
+    if a > 0.0 and b > 0.0:
+        return size
+    if _is_pole(a) or _is_pole(b):
+        below, other = (a, b) if _is_pole(a) else (b, a)
+        odd = below > -math.inf and abs(other) < 2.0**52 and _is_whole(other) and int64(other) % 2 != 0
+        return -size if odd and below + other < 1.0 else size
+    if size == 0.0 or size != size:
+        return size
+    below = _sign_of_gamma(a) * _sign_of_gamma(b)
+    return below * size if a == math.inf or b == math.inf else below * size * _sign_of_gamma(a + b)
 
 
 @register_jitable

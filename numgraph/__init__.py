@@ -40,6 +40,7 @@ from numgraph.errors import (
     PackageError,
     RepeatedUpdateError,
     ShapeError,
+    SharedMemoryError,
     UnusedInputError,
     UpdateError,
     ValueOverflowError,
@@ -287,10 +288,10 @@ __all__ = [
     "ArgumentShapeError", "AssertionFailed", "AxisError", "Constant", "DisconnectedError", "DtypeError", "FileError",
     "Function", "FunctionError", "GivensError", "GradientError", "In", "IndexOutOfRange", "IndexShapeError",
     "InputError", "Lop", "MatrixError", "MissingInputError", "NumgraphError", "OptionError", "Out", "PackageError",
-    "RepeatedUpdateError", "Rop", "ShapeError", "SharedVariable", "Subgraph", "TensorType", "UnusedInputError",
-    "UpdateError", "ValueOverflowError", "Variable", "__version__", "clone", "config", "debugprint", "fft", "function",
-    "grad", "hessian", "hessian_vector_product", "jacobian", "linalg", "load", "minimize", "optim", "optimize",
-    "pprint", "random", "save", "shared", "sparse", "subgraph", "vectorize",
+    "RepeatedUpdateError", "Rop", "ShapeError", "SharedMemoryError", "SharedVariable", "Subgraph", "TensorType",
+    "UnusedInputError", "UpdateError", "ValueOverflowError", "Variable", "__version__", "clone", "config",
+    "debugprint", "fft", "function", "grad", "hessian", "hessian_vector_product", "jacobian", "linalg", "load",
+    "minimize", "optim", "optimize", "pprint", "random", "save", "shared", "sparse", "subgraph", "vectorize",
 ]  # fmt: skip
 # what the ops are called, and what makes variables
 __all__ += _activations.__all__

@@ -49,7 +49,7 @@ _ABSENT = (
     ),
     ("jit", "use ng.function(inputs, outputs), which compiles an expression"),
     ("vmap", "use ng.vectorize(y, {x: xs}), or give the arrays one more axis: operations broadcast"),
-    ("nnet", "ng.softmax, ng.sigmoid, ng.relu and the like stand in numgraph itself"),
+    ("nnet nn functional", "ng.softmax, ng.sigmoid, ng.relu and the like stand in numgraph itself"),
     ("gather", "use x[indices], or ng.take(x, indices, axis)"),
     ("index_update", "use ng.set_subtensor(x[indices], value)"),
     ("index_add scatter", "use ng.inc_subtensor(x[indices], value), or ng.set_subtensor"),
@@ -63,7 +63,7 @@ ABSENT = {name: instead for names, instead in _ABSENT for name in names.split()}
 _ATTRIBUTES = (
     ("backward grad", "use ng.grad(cost, x), which is an expression"),
     (
-        "numpy item tolist data",
+        "numpy item tolist data to_numpy block_until_ready",
         "it has no value before a function computes it: ng.function(inputs, x), or x.eval({y: value})",
     ),
     (

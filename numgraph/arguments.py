@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numgraph.errors import ArgumentShapeError, DtypeError, InputError
-from numgraph.foreign import UNMASKED, advice_for, is_masked, nulls_of, plain
+from numgraph.foreign import advice_for, hidden_in, plain
 from numgraph.graph import Variable, describe, label
 from numgraph.types import COMPLEX, REALS, TensorType, is_lossless
 
@@ -72,14 +72,8 @@ def as_array(value: Any, where: str, target: Variable | None = None) -> NDArray[
     def about() -> str:
         return f"\n  {describe(target)}" if target is not None else ""
 
-    if is_masked(value):
-        raise DtypeError(f"{where}: got a masked array, whose mask would be lost{about()}\n  fix: {UNMASKED}")
-    nulls = nulls_of(value)
-    if nulls:
-        raise DtypeError(
-            f"{where}: {nulls} of the values of this {_kind_of(value)} are missing{about()}\n"
-            "  fix: fill them first, with .fillna(...) or .fill_null(...)"
-        )
+    if hidden := hidden_in(value):
+        raise DtypeError(f"{where}: got a {hidden.kind}: {hidden.matter}{about()}\n  fix: {hidden.fix}")
     try:
         array = plain(value)
     except ValueError as error:

@@ -78,6 +78,11 @@ def _default_profile() -> bool | str:
     return {"": False, "0": False, "1": True}.get(chosen, chosen)
 
 
+def _default_check_bounds() -> bool:
+    """What NUMGRAPH_CHECK_BOUNDS says, or Numba's own variable."""
+    return (os.environ.get("NUMGRAPH_CHECK_BOUNDS") or os.environ.get("NUMBA_BOUNDSCHECK") or "0") != "0"
+
+
 def theano_flags() -> str:
     """What THEANO_FLAGS says, for programs that run through `numgraph.compat.theano`."""
     return os.environ.get("THEANO_FLAGS", "")
@@ -116,6 +121,10 @@ class Config:
     check_nan: calls of functions made from now on raise NotFiniteError where a result or an update is NaN or infinite,
         with the operation and the line that made it; updates are not done then. Such calls are slower: they copy what
         they update, and a sweep calls one step after the other. The default is what NUMGRAPH_CHECK_NAN says.
+    check_bounds: functions of yours (`elementwise`, `call`) that come into a graph from now on look whether each index
+        is within its array, and raise IndexError if not, unless they were made with `boundscheck=False`. Without it
+        such a function may write anywhere. The reference always looks. The default is what NUMGRAPH_CHECK_BOUNDS says,
+        or else NUMBA_BOUNDSCHECK.
     test_values: each operation that is made from now on is computed at once where its operands have values, by
         `x.test_value = array`, as constants or as shared variables: so an error of shapes is raised by the line that
         makes it. The default is what NUMGRAPH_TEST_VALUES says, else False.
@@ -146,6 +155,7 @@ class Config:
     standard_passes: bool = field(default_factory=lambda: os.environ.get("NUMGRAPH_STANDARD_PASSES", "0") != "0")
     verify: bool = field(default_factory=lambda: os.environ.get("NUMGRAPH_VERIFY", "0") != "0")
     check_nan: bool = field(default_factory=lambda: os.environ.get("NUMGRAPH_CHECK_NAN", "0") != "0")
+    check_bounds: bool = field(default_factory=_default_check_bounds)
     test_values: bool = field(default_factory=lambda: os.environ.get("NUMGRAPH_TEST_VALUES", "0") != "0")
     profile: bool | str = field(default_factory=_default_profile)
     perf: bool = field(default_factory=lambda: os.environ.get("NUMGRAPH_PERF", "0") != "0")
@@ -164,6 +174,10 @@ class Config:
             raise OptionError(f"{name} must be a whole number of bytes, or 0 for no limit, not {value!r}")
         if name == "profile" and not (value is True or value is False or str(value).endswith(".json")):
             raise OptionError(f"profile must be True, False or a file NAME.json, not {value!r}")
+        if name == "debug" and (type(value) is not int or value < 0):
+            raise OptionError(f"debug must be 0, 1, 2 or 3, not {value!r}")
+        if name == "cache_dir" and not isinstance(value, str | os.PathLike):
+            raise OptionError(f"cache_dir must be a folder, not {value!r}")
         if name == "cache_dir" or (name == "profile" and not isinstance(value, bool)):
             value = Path(value) if name == "cache_dir" else str(value)
         object.__setattr__(self, name, value)
@@ -183,6 +197,7 @@ _ALLOWED = {
     "standard_passes": (True, False),
     "verify": (True, False),
     "check_nan": (True, False),
+    "check_bounds": (True, False),
     "perf": (True, False),
     "test_values": (True, False),
 }

@@ -91,6 +91,13 @@ class RepeatedUpdateError(UpdateError, ValueError):
     """The same shared variable is updated twice in one function."""
 
 
+class SharedMemoryError(NumgraphError, ValueError):
+    """Two shared variables of a function that updates one of them borrow the same memory.
+
+    Fix: leave out `borrow=True` for one of them, which then has a copy.
+    """
+
+
 class DisconnectedError(NumgraphError, ValueError):
     """The cost does not depend on the variable that its gradient is asked for.
 

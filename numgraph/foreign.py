@@ -9,7 +9,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping, Set
 from numbers import Integral, Number
-from typing import Any
+from types import FrameType
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,14 +61,57 @@ def _dtypes(value: Any) -> list[Any]:
     return list(found)
 
 
-UNMASKED = "pass value.filled(...), or the mask as an array of its own"
+_UNMASKED = "pass value.filled(...), or the mask as an array of its own"
+_DENSE = "ng.sparse.shared(matrix) for products with it, or matrix.toarray()"
 
 
-def is_masked(value: Any) -> bool:
-    """Whether it is a masked array: NumPy would make an array of it without a word of its mask."""
+class Hidden(NamedTuple):
+    """What NumPy's array of a value would not say: what the value is, what is the matter with it, what to do."""
+
+    kind: str
+    matter: str
+    fix: str
+
+
+def hidden_in(value: Any) -> Hidden | None:
+    """What NumPy would make an array of without a word: masked arrays, columns with missing values."""
     # who has one has imported the module, which takes 10 ms
     masked = sys.modules.get("numpy.ma")
-    return masked is not None and isinstance(value, masked.MaskedArray)
+    if masked is not None and isinstance(value, masked.MaskedArray):
+        return Hidden("masked array", "its mask would be lost", _UNMASKED)
+    count = nulls_of(value)
+    if not count:
+        return None
+    are = "1 of its values is" if count == 1 else f"{count} of its values are"
+    kind = f"{type(value).__module__.partition('.')[0]}.{type(value).__qualname__}"
+    return Hidden(kind, f"{are} missing", "fill them first, with .fillna(...) or .fill_null(...)")
+
+
+def is_sparse(value: Any) -> bool:
+    """Whether it is a matrix or an array of scipy.sparse; SciPy is not loaded to know that."""
+    sparse = sys.modules.get("scipy.sparse")
+    return sparse is not None and bool(sparse.issparse(value))
+
+
+# Packages whose own operators want an array of what is on their right, and what to do instead.
+_ASKERS = (
+    ("scipy.sparse", "the operand on the left is sparse", _DENSE),
+    ("numpy.ma", "the operand on the left is a masked array", _UNMASKED),
+    ("pandas", "the operand on the left is of pandas", "left.to_numpy(), an array, beside a variable"),
+)
+
+
+def asked_by(frame: FrameType | None) -> tuple[str, str] | None:
+    """Which package's operator has asked for the array of a variable, and what to do instead. frame: of who asks."""
+    while frame is not None:
+        module = str(frame.f_globals.get("__name__", ""))
+        for package, what, fix in _ASKERS:
+            if module == package or module.startswith(f"{package}."):
+                return what, fix
+        if module.partition(".")[0] not in ("numpy", "scipy", "pandas"):
+            return None
+        frame = frame.f_back
+    return None
 
 
 def advice_for(value: Any, otherwise: str) -> str:
@@ -80,9 +124,8 @@ def advice_for(value: Any, otherwise: str) -> str:
         return "pass float(value)"
     if type(value).__name__ == "SparseMatrix":
         return "products are S @ x and x @ S, functions S.with_data(f(S.data)); S.toarray() is dense"
-    sparse = sys.modules.get("scipy.sparse")
-    if sparse is not None and sparse.issparse(value):
-        return "ng.sparse.shared(matrix) for products with it, or matrix.toarray()"
+    if is_sparse(value):
+        return _DENSE
     if isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "mM":
         return "pass value.astype('int64'), a number of its unit"
     return otherwise

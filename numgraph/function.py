@@ -24,7 +24,7 @@ from numgraph.nonfinite import Guard
 from numgraph.op import FUNCTIONS
 from numgraph.prints import with_prints
 from numgraph.program import Argument, Program, build_program
-from numgraph.shared import SharedVariable
+from numgraph.shared import SharedVariable, Together
 from numgraph.storage import Storage, owned
 from numgraph.substitution import substitute
 from numgraph.sweep import sweep
@@ -136,6 +136,9 @@ class Function(Inspectable):
         self._binder = Binder(program, unset)
         for variable, _ in program.updates:
             _to_be_written(variable)
+        updated = [variable for variable, _ in program.updates]
+        # looks at what is borrowed later, too
+        self._together = Together(program.shared(), updated) if updated else None
         make = partial(executor_for, program, target)
         if config.profile if profile is None else profile:
             from numgraph.profiling.session import watched_executor

@@ -91,7 +91,7 @@ def grad(
         elif isinstance(result, Zero):
             result = _zeros(variable)
         else:
-            result = f.conj(result)
+            result = _with_ones(f.conj(result), variable)
         if add_names and isinstance(result, Variable) and result.name is None:
             result.name = f"(d{label(cost) if cost is not None else 'known'}/d{label(variable)})"
         if isinstance(result, Variable) and variable.name and result.op is not None and not swept.computes(result):
@@ -104,6 +104,13 @@ def grad(
             result.name, result.hint, results[k] = results[k].name, results[k].hint, result
     remember_rewritten(stable, [r for r in results if r is not None])
     return results[0] if isinstance(wrt, Variable) else tuple(results) if isinstance(wrt, tuple) else results
+
+
+def _with_ones(gradient: Variable, variable: Variable) -> Variable:
+    """A gradient whose type says which axes have length 1, as its variable's does: what follows broadcasts by it."""
+    lengths = [1 if n == 1 and m != 1 else None for n, m in zip(variable.type.shape, gradient.type.shape, strict=True)]
+    known: Variable = f.matched(gradient, lengths, "grad") if any(lengths) else gradient
+    return known
 
 
 def _check_wrt(variable: Any, integers: bool) -> None:

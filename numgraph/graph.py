@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from numgraph import pickled
 from numgraph.config import config
 from numgraph.errors import DtypeError, ShapeError, ValueOverflowError
-from numgraph.foreign import UNMASKED, advice_for, is_masked
+from numgraph.foreign import advice_for, hidden_in, plain
 from numgraph.lengths.dims import UNKNOWN
 from numgraph.op import FUNCTIONS, OPS, Op
 from numgraph.operators import Operators
@@ -366,11 +366,11 @@ def as_variable(value: Any, name: str | None = None) -> Variable:
     if isinstance(value, list | tuple) and _holds_variable(value):
         stacked: Variable = FUNCTIONS["stack"](value)
         return stacked
-    if is_masked(value):
-        raise DtypeError(f"a masked array cannot be part of an expression: its mask would be lost\n  fix: {UNMASKED}")
+    if hidden := hidden_in(value):
+        raise DtypeError(f"a {hidden.kind} cannot be part of an expression: {hidden.matter}\n  fix: {hidden.fix}")
     try:
-        array = np.array(value)
-    except (ValueError, TypeError, RuntimeError) as error:
+        array = plain(value)
+    except (ValueError, TypeError, RuntimeError, BufferError) as error:
         raise DtypeError(f"cannot make an array of {value!r}: {error}") from error
     if array.dtype.kind in "fc" and isinstance(value, list | tuple) and not _holds_numpy(value):
         array = array.astype(config.floatX if array.dtype.kind == "f" else complex_of(config.floatX))

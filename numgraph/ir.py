@@ -22,12 +22,13 @@ from numgraph.graph import Variable
 from numgraph.lengths.dims import Arithmetic
 from numgraph.lengths.rules import HIGH, LOW, bounds, simplified
 from numgraph.op import OPS, Op, reference
+from numgraph.ops.halves import ROUNDED, VALUE
 from numgraph.ops.loop import Loop
 from numgraph.ops.special import CAST
 from numgraph.source import SourceLine
 from numgraph.text import printable
 from numgraph.traits import CPU, Traits
-from numgraph.types import FLOATS, promote
+from numgraph.types import FLOATS, HALF, promote
 
 MAX_LINES = 4
 # A constant result larger than this is computed at run time, not embedded in the program.
@@ -220,7 +221,9 @@ class Graph:
         known = [n if isinstance(n, int) else None for n in node.dims] if numbers is None else numbers
         lengths = ",".join("?" if n is None else str(n) for n in known)
         name = self.names.get(node) or self._described(node)
-        shown = f"{node.dtype}[{lengths}]" if node.dims else node.dtype
+        # there is no float16 here: what it stands for is of the user's dtype
+        dtype = HALF if node.op in (VALUE, ROUNDED) else node.dtype
+        shown = f"{dtype}[{lengths}]" if node.dims else dtype
         lines = ", ".join(map(str, self.lines.get(node, ())))
         return f"  {name}: {shown}" + (f"  made at {lines}" if lines else "") + "\n"
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from numgraph.absent import Absent, lacking
 from numgraph.op import FUNCTIONS
-from numgraph.protocols import NumpyProtocols, said
+from numgraph.protocols import NumpyProtocols, no_matrix, said
 
 
 def _call(name: str, *args: Any, **kwargs: Any) -> Any:
@@ -51,9 +51,11 @@ class Operators(NumpyProtocols):
         return _call("sub", other, self)
 
     def __mul__(self, other: Any) -> Any:
+        no_matrix("*", other)
         return _left("mul", self, other)
 
     def __rmul__(self, other: Any) -> Any:
+        no_matrix("*", other)
         return _call("mul", other, self)
 
     def __truediv__(self, other: Any) -> Any:
@@ -74,10 +76,13 @@ class Operators(NumpyProtocols):
     def __rmod__(self, other: Any) -> Any:
         return _call("mod", other, self)
 
-    def __pow__(self, other: Any) -> Any:
+    def __pow__(self, other: Any, modulo: Any = None) -> Any:
+        if modulo is not None:
+            raise TypeError("pow of variables takes no modulus\n  fix: (x ** y) % n, which may wrap")
         return _call("pow", self, other)
 
     def __rpow__(self, other: Any) -> Any:
+        no_matrix("**", other)
         return _call("pow", other, self)
 
     def __matmul__(self, other: Any) -> Any:

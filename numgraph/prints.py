@@ -86,4 +86,5 @@ def _warn_of(node: Variable) -> None:
     for inner in toposort([*loop.nexts, *loop.values]):
         if inner.op is PRINTED:
             message = printable(inner.attrs["message"])
-            warn(f"Print({message!r}) prints nothing inside of a scan: return the value, and print that of all steps")
+            where = "inside of a scan or a branch"
+            warn(f"Print({message!r}) prints nothing {where}: return the value, and print that of all steps")

@@ -444,5 +444,7 @@ def _missing_text(program: Program, missing: Iterable[Variable]) -> str:
 def _shown(value: Any) -> str:
     if isinstance(value, Variable):
         return describe(value)
-    called = f"\n  fix: call it, with () after {value.__name__}" if hasattr(value, "__name__") else ""
+    called = (
+        f"\n  fix: call it, with () after {value.__name__}" if callable(value) and hasattr(value, "__name__") else ""
+    )
     return f"{value!r}{called}"

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from numgraph.foreign import asked_by
 from numgraph.op import FUNCTIONS
 
 # NumPy's ufuncs that numgraph calls otherwise
@@ -24,6 +25,8 @@ _OTHERWISE = {
     "linalg.multi_dot": "use ng.linalg.multi_dot",
     "linalg.norm": "use ng.norm",
     "identity": "use ng.eye",
+    "ndim": "use x.ndim",
+    "size": "use x.size",
 }
 # Where NumPy keeps functions, and what stands before their names.
 _PLACES = ("", "linalg", "fft", "random")
@@ -65,7 +68,25 @@ def _no_numpy(function: Any, variable: Any, method: str = "", options: bool = Fa
 def said(variable: Any) -> str:
     """`v float32[?], made at train.py:3`, for messages."""
     line = getattr(variable, "line", None)
-    return repr(variable).strip("<>") + (f", made at {line}," if line else "")
+    return repr(variable).removeprefix("<").removesuffix(">") + (f", made at {line}," if line else "")
+
+
+def _wanted_by(variable: Any, what: str, fix: str) -> str:
+    return (
+        f"{what}, and its operators work with values, which {said(variable)} has none of before a function runs\n"
+        f"  fix: {fix}"
+    )
+
+
+def no_matrix(sign: str, value: Any) -> None:
+    """TypeError for a `numpy.matrix` beside an operator that means something else to it."""
+    if isinstance(value, np.matrix):
+        meant = "the product of matrices" if sign == "*" else "a power of the matrix"
+        instead = "`@` for the product, " if sign == "*" else ""
+        raise TypeError(
+            f"`{sign}` of a numpy.matrix is {meant} in NumPy, and of variables is element by element\n"
+            f"  fix: {instead}np.asarray(matrix) for the elements"
+        )
 
 
 class NumpyProtocols:
@@ -73,6 +94,8 @@ class NumpyProtocols:
 
     __slots__ = ()
     __array_priority__ = 1000
+    # above that of pandas' tables: their operators leave it to the variable's then
+    __pandas_priority__ = 10_000
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
         """`array * x` and `np.exp(x)` are `ng.mul(array, x)` and `ng.exp(x)`; TypeError where there is none."""
@@ -86,10 +109,14 @@ class NumpyProtocols:
 
     def __array_function__(self, function: Any, types: Any, args: Any, options: Any) -> Any:
         """TypeError that names numgraph's function: NumPy's own would compute something else, or fail obscurely."""
+        if asker := asked_by(sys._getframe(1)):
+            raise TypeError(_wanted_by(self, *asker))
         raise TypeError(_no_numpy(function, self))
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
         """TypeError: NumPy would make an array of objects."""
+        if asker := asked_by(sys._getframe(1)):
+            raise TypeError(_wanted_by(self, *asker))
         raise TypeError(
             f"{said(self)} has no value before a function computes it, and cannot become a NumPy array\n"
             "  fix: use numgraph's functions on it (ng.stack for a list of variables), or compute it with .eval(...)"

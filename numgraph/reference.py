@@ -24,7 +24,7 @@ from numgraph.formula import described
 from numgraph.graph import Constant, Variable, describe, toposort
 from numgraph.lengths.dims import MOST_BYTES, counted
 from numgraph.op import OPS, Check, Op, reference
-from numgraph.ops.loop import COUNT, FINAL, LAST, ROWS, SAVED, Loop, checkpoints, chunk, traced_steps
+from numgraph.ops.loop import COUNT, FINAL, LAST, ROWS, SAVED, Loop, checkpoints, chunk, operands_of, traced_steps
 from numgraph.shared import SharedVariable
 from numgraph.types import HALF
 
@@ -66,29 +66,59 @@ def evaluate(
     refuses its operands.
     """
     known: dict[int, Array] = {id(v): np.asarray(a) for v, a in values.items()}
-    nodes = toposort(outputs, stop=values)
-    uses = Counter(id(v) for node in nodes if id(node) not in known for v in node.inputs)
+    inputs = _Inputs(toposort(outputs, stop=values))
+    nodes = toposort(outputs, stop=values, inputs=inputs)
+    uses = Counter(id(v) for node in nodes if id(node) not in known for v in inputs(node))
     uses.update(id(v) for v in outputs)
     looped: dict[Any, dict[Variable, Array]] = {}
     for node in nodes:
         if id(node) in known:
             continue
         if node.op is not None and node.op.loop:
-            key = (id(node.attrs["loop"]), tuple(map(id, node.inputs)))
+            key = _loop_of(node)
             if key not in looped:
-                members = [v for v in nodes if v.op and v.op.loop and v.attrs["loop"] is node.attrs["loop"]]
-                members = [v for v in members if tuple(map(id, v.inputs)) == key[1]]
-                looped[key] = run_loop(members, [known[id(v)] for v in node.inputs], observer)
+                members = [v for v in nodes if v.op and v.op.loop and _loop_of(v) == key]
+                looped[key] = run_loop(members, _operands(node, known), observer)
             known[id(node)] = looped[key][node]
         else:
             known[id(node)] = compute(node, [known[id(v)] for v in node.inputs]) if node.op is not None else _leaf(node)
         if observer is not None and node.op is not None:
-            observer.saw(node, [known[id(v)] for v in node.inputs], known[id(node)])
-        for v in node.inputs:
+            observer.saw(node, _operands(node, known), known[id(node)])
+        for v in inputs(node):
             uses[id(v)] -= 1
             if not uses[id(v)]:
                 del known[id(v)]
     return [np.array(known[id(v)], dtype=v.type.dtype, order="C", copy=True) for v in outputs]
+
+
+class _Inputs:
+    """The inputs of nodes, without the operands of loops that no result needs: these are not computed."""
+
+    def __init__(self, nodes: Sequence[Variable]) -> None:
+        self.read: dict[Any, set[int]] = {}
+        for v in nodes:
+            if v.op is not None and v.op.loop:
+                self.read.setdefault(_loop_of(v), set()).update(operands_of(v))
+
+    def __call__(self, node: Variable) -> Sequence[Variable]:
+        if node.op is None or not node.op.loop:
+            return node.inputs
+        return [v for k, v in enumerate(node.inputs) if k in self.read[_loop_of(node)]]
+
+
+def _loop_of(result: Variable) -> Any:
+    return id(result.attrs["loop"]), tuple(map(id, result.inputs))
+
+
+def _operands(node: Variable, known: Mapping[int, Array]) -> list[Array]:
+    """The values of a node's inputs; zeros for operands of a loop that nobody needs."""
+    found = [known.get(id(v)) for v in node.inputs]
+    for k, v in enumerate(node.inputs):
+        if found[k] is None:
+            # of a sequence as many as there are steps
+            lead = [int(known[id(node.inputs[0])])] * (k <= len(node.attrs["loop"].sequences))
+            found[k] = np.zeros((*lead, *(n or 0 for n in v.type.shape[len(lead) :])), v.type.dtype)
+    return [a for a in found if a is not None]
 
 
 def run_loop(

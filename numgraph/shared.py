@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from numgraph.arguments import as_array, check_lengths, convert
-from numgraph.errors import ArgumentShapeError, DtypeError
+from numgraph.errors import ArgumentShapeError, DtypeError, SharedMemoryError
 from numgraph.graph import Variable, describe, label
+from numgraph.overlaps import Span, overlapping
 from numgraph.source import SourceLine
-from numgraph.storage import Storage, owned, usable
+from numgraph.storage import Storage, lendable, owned
 from numgraph.types import TensorType, check_axes, check_dtype
 from numgraph.whole import CALLS
 
@@ -71,20 +73,25 @@ class SharedVariable(Variable):
     def set_value(self, value: Any, borrow: bool = False) -> None:
         """Replace the value; lengths may change, dtype and rank may not.
 
-        borrow: keep the caller's array where it can be used in place (a read-only one if no function
-        updates it). DtypeError when a conversion would lose information (the rules of arguments, see
-        `numgraph.arguments.convert`), ArgumentShapeError for another rank.
+        borrow: keep the caller's array where it can be used in place (a read-only one if no function updates it);
+        another shared variable's memory is copied. SharedMemoryError where the array shares memory with that of
+        another variable of a function that updates one of the two. DtypeError when a conversion would lose information
+        (the rules of arguments, see `numgraph.arguments.convert`), ArgumentShapeError for another rank.
         An array in a device's memory (CuPy, PyTorch, JAX) must have the variable's dtype, and is copied there or used
         in place.
         """
         if on_device(value):
             foreign = taken(value, not borrow)
             check_dtype_of(self, foreign)
+            self.storage.check(foreign.spans())
             self.storage.leave(foreign)
             return
         array = convert(value, self.type.dtype, self)
         check_lengths(array, self.type, self)
-        self.storage.put(self.storage.borrowed(array) if borrow else owned(array))
+        if borrow:
+            self.storage.borrow(array)
+        else:
+            self.storage.put(owned(array))
 
     def __copy__(self) -> SharedVariable:
         """A variable with a copy of the value."""
@@ -101,6 +108,38 @@ class SharedVariable(Variable):
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
         return SharedVariable, (self.storage, self.name, self.line), (None, {"default_update": self.default_update})
+
+
+class Together:
+    """The shared variables of a function that updates some: no value that is written lies where another one does.
+
+    Compiled code may write a new value over the old one while it still reads the others.
+    """
+
+    def __init__(self, variables: Sequence[SharedVariable], updated: Sequence[SharedVariable]) -> None:
+        """SharedMemoryError where two lie in the same memory."""
+        self.variables = variables
+        self.updated = {v.storage for v in updated}
+        self._compare([v.storage.spans() for v in variables])
+        for v in variables:
+            v.storage.groups.add(self)
+
+    def check(self, storage: Storage, found: Sequence[Span]) -> None:
+        """SharedMemoryError where one of them may not lie at `found`."""
+        self._compare([found if v.storage is storage else v.storage.spans() for v in self.variables])
+
+    def _compare(self, places: Sequence[Sequence[Span]]) -> None:
+        written = [v.storage in self.updated for v in self.variables]
+        for pair in overlapping(list(zip(places, written, strict=True))):
+            both = [self.variables[k] for k in pair]
+            names = " and ".join(map(label, both))
+            updated = " and ".join(label(v) for v in both if v.storage in self.updated)
+            raise SharedMemoryError(
+                f"{names} share memory, and a function updates {updated} and uses both: the update of one would change "
+                "the other\n"
+                + "".join(f"  {describe(v)}\n" for v in both)
+                + "  fix: leave out borrow=True for one of them, which then has a copy"
+            )
 
 
 def on_device(value: Any) -> bool:
@@ -159,4 +198,5 @@ def shared(value: Any, name: str | None = None, borrow: bool = False) -> SharedV
         check_dtype(array.dtype)
     except DtypeError as error:
         raise DtypeError(f"{where}: {error}\n  fix: convert it with .astype(...) first") from None
-    return SharedVariable(Storage(array if borrow and usable(array) else owned(array)), name)
+    lent = borrow and lendable(array)
+    return SharedVariable(Storage(array if lent else owned(array), lent), name)

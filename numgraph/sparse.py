@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from numgraph.errors import DtypeError, OptionError, ShapeError
+from numgraph.foreign import is_sparse
 from numgraph.graph import Variable, as_variable, describe, label
 from numgraph.ops import lengths as ln
 from numgraph.ops.define import f
@@ -157,15 +158,17 @@ def shared(matrix: Any, name: str | None = None, borrow: bool = False) -> Sparse
     calls: `S.data`, `S.indices` and `S.indptr`.
 
     borrow: keep the arrays themselves, as `numgraph.shared`, where the matrix is in CSR format. TypeError for what is
-    not sparse.
+    not sparse, DtypeError for complex numbers; integers count as float64.
 
     >>> import scipy.sparse
     >>> S = shared(scipy.sparse.eye_array(3), "S")
     >>> (S @ np.array([1.0, 2.0, 3.0])).eval()
     array([1., 2., 3.])
     """
-    if not hasattr(matrix, "tocsr"):
+    if not is_sparse(matrix):
         raise TypeError(f"sparse.shared: takes a matrix or an array of scipy.sparse, not {type(matrix).__name__}")
+    if matrix.dtype.kind not in "biuf":
+        raise DtypeError(f"sparse.shared: elements are real numbers, not {matrix.dtype}\n  fix: matrix.real")
     rows = matrix.tocsr()
     data = rows.data if rows.dtype.kind == "f" else rows.data.astype(np.float64)
     numbers, columns, begins = (

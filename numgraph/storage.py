@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, Protocol
-from weakref import WeakSet
+from weakref import WeakSet, ref
 
 import numpy as np
 from numpy.typing import NDArray
 
+from numgraph.overlaps import Span, spans
 from numgraph.whole import CALLS, Action, at_once, disturb, held
 
 
@@ -21,6 +22,9 @@ class Remote(Protocol):
     @property
     def shape(self) -> tuple[int, ...]:
         """The lengths."""
+
+    def spans(self) -> list[Span]:
+        """Which bytes of the device it is."""
 
     def fetch(self) -> NDArray[Any]:
         """A copy in this machine's memory."""
@@ -39,6 +43,17 @@ class User(Protocol):
         """A value is about to leave this machine's memory."""
 
 
+class Group(Protocol):
+    """Values that a function uses together."""
+
+    def check(self, storage: Storage, found: Sequence[Span]) -> None:
+        """SharedMemoryError where a value may not lie at `found` beside the others."""
+
+
+# All that there are, by id: a weak set may not be gone through while another thread adds to it.
+_ALIVE: dict[int, ref[Storage]] = {}
+
+
 class Storage:
     """One resident array: C-contiguous, aligned, in the machine's byte order, owned here unless it was borrowed.
 
@@ -49,13 +64,20 @@ class Storage:
     never changes, and reads the array's address at each call: `set_value`, a resize or an exchange of buffers is seen
     at once. remote: where the value is while it is on a device; then no compiled code of the processor may run on it
     before `come_home`. users: told before that begins. These three change together, by `at_once`.
+
+    lent: the array that was borrowed last; one that is no storage's is numgraph's own. groups: of the functions that
+    update it, or others beside it.
     """
 
-    __slots__ = ("_array", "descriptor", "remote", "users", "written")
+    __slots__ = ("__weakref__", "_array", "descriptor", "groups", "lent", "remote", "users", "written")
     _array: NDArray[Any]
     remote: Remote | None
 
-    def __init__(self, array: NDArray[Any]) -> None:
+    def __init__(self, array: NDArray[Any], lent: bool = False) -> None:
+        self.lent = array if lent else None
+        self.groups: WeakSet[Group] = WeakSet()
+        key = id(self)
+        _ALIVE[key] = ref(self, lambda _: _ALIVE.pop(key, None))
         self.descriptor = np.zeros(1 + array.ndim, np.int64)
         self.users: WeakSet[User] = WeakSet()
         self.written = False
@@ -100,9 +122,26 @@ class Storage:
         with CALLS:
             return self._array.copy() if self.remote is None else self.remote.fetch()
 
-    def borrowed(self, array: NDArray[Any]) -> NDArray[Any]:
-        """`array` itself where it can be the value as it is, else a copy."""
-        return array if usable(array) and (array.flags.writeable or not self.written) else owned(array)
+    def borrow(self, array: NDArray[Any]) -> None:
+        """Take `array` itself as the value where it can be that as it is, else a copy.
+
+        SharedMemoryError where it shares memory with what a function uses beside this one, and updates one of them.
+        """
+        if not (lendable(array, self) and (array.flags.writeable or not self.written)):
+            self.put(owned(array))
+            return
+        self.check(spans(array))
+        self.put(array)
+        self.lent = array
+
+    def check(self, found: Sequence[Span]) -> None:
+        """SharedMemoryError where the value may not lie there, see `borrow`."""
+        for group in list(self.groups):
+            group.check(self, found)
+
+    def spans(self) -> list[Span]:
+        """Where the value lies."""
+        return spans(self._array) if self.remote is None else self.remote.spans()
 
     def to_be_written(self) -> None:
         """Functions update the value in place from now on: where it is read-only, a copy takes its place. MemoryError
@@ -163,6 +202,16 @@ def _unpickled(array: NDArray[Any]) -> Storage:
 def owned(value: NDArray[Any]) -> NDArray[Any]:
     """A fresh C-contiguous copy of `value` in the machine's byte order."""
     return np.array(value, dtype=value.dtype.newbyteorder("="), order="C", copy=True, subok=False)
+
+
+def lendable(array: NDArray[Any], to: Storage | None = None) -> bool:
+    """Whether a shared variable may keep an array of the caller's: compiled code can read it, and it is not the memory
+    of another one, as `get_value(borrow=True)` gives it."""
+    if not usable(array):
+        return False
+    alive = [s for s in (known() for known in list(_ALIVE.values())) if s is not None]
+    near = [s for s in alive if s is not to and np.may_share_memory(s.held, array)]
+    return all(any(other.lent is s.held for other in alive) for s in near)
 
 
 def usable(value: NDArray[Any]) -> bool:

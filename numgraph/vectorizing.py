@@ -13,6 +13,7 @@ from numgraph.ops.batching import padded_behind
 from numgraph.ops.define import f
 from numgraph.scanning.api import scan
 from numgraph.source import current_line, lines_of, warn
+from numgraph.substitution import substitute
 
 # What stands for a variable, and whether it has the new axis.
 Stand = tuple[Variable, bool]
@@ -80,7 +81,11 @@ def batched(outputs: Sequence[Variable], stands: Mapping[Variable, Stand], slow:
     """What stands for `outputs` where `stands` do for variables; the ops that take a loop are put into `slow`."""
     new: dict[int, Stand] = {id(v): stand for v, stand in stands.items()}
     here = current_line()
-    for node in toposort(outputs, stop=stands):
+    order = toposort(outputs, stop=stands)
+    if _ends_apart(order, new):
+        slow["scan"] = None
+        return _all_by_loop(outputs, stands)
+    for node in order:
         if id(node) in new:
             continue
         inputs = [new[id(v)] for v in node.inputs]
@@ -118,6 +123,29 @@ def _by_rule(
     inner = dict(zip(node.inputs, zip(inputs, has, strict=True), strict=True))
     found, _ = batched([composition(*node.inputs, **node.attrs)], inner, slow)[0]
     return found
+
+
+def _ends_apart(order: Sequence[Variable], new: Mapping[int, Stand]) -> bool:
+    """Whether a condition ends some loop, which may be after another number of steps for each element."""
+    on_axis = {key for key, (_, has) in new.items() if has}
+    for node in order:
+        if any(id(v) in on_axis for v in node.inputs) and id(node) not in new:
+            on_axis.add(id(node))
+            if node.op is not None and node.op.loop and node.attrs["loop"].until is not None:
+                return True
+    return False
+
+
+def _all_by_loop(outputs: Sequence[Variable], stands: Mapping[Variable, Stand]) -> list[Stand]:
+    """All of it for one element of the new axis after the other: rows of another number for each have no array."""
+    sequences = [v for v, has in stands.values() if has]
+
+    def step(*elements: Variable) -> list[Variable]:
+        rest = iter(elements)
+        return substitute(outputs, {key: next(rest) if has else v for key, (v, has) in stands.items()})
+
+    found, _ = scan(step, sequences=sequences, name="vectorize", return_list=True)
+    return [(v, True) for v in found]
 
 
 def _by_loop(node: Variable, inputs: Sequence[Stand]) -> Variable:

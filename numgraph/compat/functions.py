@@ -10,6 +10,7 @@ from numgraph.compat import graphs, sparsecalls, sparsevars
 from numgraph.compat.variables import shape_vector
 from numgraph.config import config
 from numgraph.errors import GivensError, OptionError, ShapeError, UpdateError
+from numgraph.foreign import is_sparse
 from numgraph.function import function as native_function
 from numgraph.givens import clone as native_clone
 from numgraph.givens import pairs
@@ -260,7 +261,7 @@ def shared(
     """As `numgraph.shared`. broadcastable: ShapeError where an axis that it names has not length 1; the variable
     has it as an attribute, and lengths decide what broadcasts. shape: of PyTensor, likewise. strict, allow_downcast,
     target: without effect. A matrix of SciPy gives a `SparseShared`."""
-    if hasattr(value, "asformat"):
+    if is_sparse(value):
         return sparsevars.shared(value, name, borrow=borrow)
     made = native_shared(value, name, borrow)
     if shape is not None:

@@ -132,7 +132,7 @@ def signal_conv2d(
 
 def _size(value: Any) -> Any:
     """Numbers of a size that may be given as constants."""
-    if value is None or isinstance(value, int):
+    if value is None or isinstance(value, int) or (isinstance(value, Variable) and not isinstance(value, Constant)):
         return value
     found = value.data.tolist() if isinstance(value, Constant) else value
     return tuple(int(n.data) if isinstance(n, Constant) else n for n in found)

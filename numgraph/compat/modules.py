@@ -196,6 +196,7 @@ CONTENTS: dict[str, dict[str, Any]] = {
     "tensor.var": names.TENSOR,
     "tensor.xlogx": {"xlogx": composed.xlogx, "xlogy0": composed.xlogy0},
     "updates": _UPDATES,
+    "version": {"version": VERSION, "full_version": VERSION},
 }  # fmt: skip
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from numgraph.config import config
 from numgraph.errors import DtypeError, OptionError
+from numgraph.foreign import is_sparse
 from numgraph.graph import Constant, Variable, as_variable, frozen
 from numgraph.op import FUNCTIONS
 from numgraph.ops import lengths as ln
@@ -167,7 +168,7 @@ def matrix_of(format: str, vectors: Any) -> Any:
 
 def parts_of(matrix: Any, wanted: Any) -> list[Any]:
     """The vectors of a matrix of SciPy, in a format. TypeError for anything else, and for a dtype that would be cut."""
-    if not hasattr(matrix, "asformat"):
+    if not is_sparse(matrix):
         raise TypeError(f"a sparse matrix of SciPy is needed, not {type(matrix).__name__}")
     found = matrix.asformat(wanted.format)
     if found.dtype != wanted.dtype and not np.can_cast(found.dtype, wanted.dtype):
@@ -181,7 +182,7 @@ def as_sparse_variable(x: Any, name: str | None = None) -> SparseVariable:
     if isinstance(x, SparseVariable):
         return x
     form = getattr(x, "format", None)
-    if not hasattr(x, "asformat") or form not in FORMATS:
+    if not is_sparse(x) or form not in FORMATS:
         raise TypeError(f"not a sparse variable, nor a matrix of SciPy in CSR or CSC format: {x!r}")
     data, indices, indptr, shape = (Constant(frozen(v)) for v in parts_of(x, SparseType(form, x.dtype)))
     return SparseVariable(form, data, indices, indptr, (int(shape.data[0]), int(shape.data[1])), name)
@@ -189,14 +190,14 @@ def as_sparse_variable(x: Any, name: str | None = None) -> SparseVariable:
 
 def as_sparse_or_tensor_variable(x: Any, name: str | None = None) -> Any:
     """As `as_sparse_variable`, and a variable for what is dense."""
-    sparse = isinstance(x, SparseVariable) or hasattr(x, "asformat")
+    sparse = isinstance(x, SparseVariable) or is_sparse(x)
     return as_sparse_variable(x, name) if sparse else as_variable(x, name)
 
 
 def shared(value: Any, name: str | None = None, strict: bool = False, allow_downcast: Any = None,
            borrow: bool = False, format: str | None = None) -> SparseShared:  # fmt: skip
     """A shared sparse variable of a matrix of SciPy, CSR where it is in another format; TypeError for anything else."""
-    if not hasattr(value, "asformat"):
+    if not is_sparse(value):
         raise TypeError(f"a sparse matrix of SciPy is needed, not {type(value).__name__}")
     form = format or (value.format if value.format in FORMATS else "csr")
     parts = parts_of(value, SparseType(form, value.dtype))

@@ -17,7 +17,8 @@ from numgraph.config import config
 from numgraph.errors import DtypeError
 from numgraph.graph import Variable, as_variable
 from numgraph.ops.define import f
-from numgraph.shared import SharedVariable, shared
+from numgraph.shared import SharedVariable
+from numgraph.storage import Storage
 from numgraph.types import FLOATS
 
 # As many streams as Theano takes for a size that it does not know, and at most
@@ -121,7 +122,7 @@ class MRG_RandomStreams:  # noqa: N801  # Theano's name
         dtype = upcast(config.floatX, *(_dtype(v) for v in (low, high))) if dtype is None else str(np.dtype(dtype))
         if dtype not in FLOATS:
             raise DtypeError(f"uniform: dtype must be float32 or float64, not {dtype}")
-        state = shared(self.get_substream_rstates(nstreams or self.n_streams(size)), borrow=True)
+        state = SharedVariable(Storage(self.get_substream_rstates(nstreams or self.n_streams(size))))
         sample, after = draw(state, _lengths(size, ndim), dtype)
         state.default_update = after
         # programs tell states of generators from parameters by it

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from numgraph.cuda.array import DeviceArray, copied, from_host, imported
 from numgraph.cuda.device import Array, Device
+from numgraph.overlaps import Span
 from numgraph.storage import Storage
 from numgraph.whole import Action
 
@@ -34,6 +36,12 @@ class DeviceBuffer:
     def address(self) -> int:
         """Where the first element is."""
         return self.value.address
+
+    def spans(self) -> list[Span]:
+        """Which bytes of the device it is."""
+        value = self.value
+        size = math.prod(value.shape) * value.dtype.itemsize
+        return [Span(self.device.name, self.address, self.address + size)] if size else []
 
     def fetch(self) -> NDArray[np.generic]:
         """A copy on the host. IndexOutOfRange where the call that should have written it failed."""

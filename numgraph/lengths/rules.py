@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from numgraph.lengths.dims import MOST_BYTES
+from numgraph.ops.loop import COUNT
 
 # Those of `ir`, which stands on this.
 Graph = Any
@@ -63,6 +64,10 @@ def bounds(node: Node) -> Bounds:
         return 0, MOST_BYTES
     if node.op is not None and node.op.conversion and node.inputs[0].dtype == "bool":
         return 0, 1
+    if node.op is COUNT:
+        # a condition ends a scan behind a step, and not before the first one
+        steps = node.inputs[0]
+        return (1 if steps.lowest >= 1 else 0), max(steps.highest, 0)
     if node.name not in BOUNDS:
         return LOW, HIGH
     # of `where` without the condition

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from numgraph.config import config
-from numgraph.errors import DtypeError, ShapeError
+from numgraph.errors import DtypeError, ShapeError, SizeError
 from numgraph.graph import Constant, Variable, apply, as_variable, describe, frozen, weak_constant
 from numgraph.lengths import dims
 from numgraph.op import OPS, Check, Op, first
@@ -21,7 +21,7 @@ from numgraph.ops import lengths as ln
 from numgraph.ops.define import f
 from numgraph.ops.lengths import Length
 from numgraph.ops.shape import stretch
-from numgraph.types import COMPLEX, REALS, check_dtype, promote
+from numgraph.types import COMPLEX, DISCRETE, REALS, check_dtype, promote
 
 __all__ = [
     "alloc", "arange", "diag", "diagonal", "empty", "empty_like", "eye", "full", "full_like", "identity_like",
@@ -131,31 +131,50 @@ def _weak(value: Any, dtype: str) -> Any:
 
 Op(
     "arange",
-    ("start", "length", "step"),
+    ("start", "length", "step", "*stop"),
     "start + step * (0, 1, ..., length - 1), of integers.",
     None,
-    lambda start, length, step, dtype: (int(start) + np.arange(int(length), dtype=np.int64) * int(step)).astype(dtype),
+    lambda start, length, step, *stop, dtype: _range(int(start), int(length), int(step)).astype(dtype),
     None,
     no_grad="a range of integers",
-    element=lambda idx, start, length, step, dtype: start.value + idx[0] * step.value,
-    shape=lambda start, length, step, dtype: (length.value,),
+    element=lambda idx, start, length, step, *stop, dtype: start.value + idx[0] * step.value,
+    shape=lambda start, length, step, *stop, dtype: (length.value,),
     show=formula.counted,
     checks=(
         Check(
             "at_least",
-            lambda start, length, step, dtype: [(dims.maximum(step.value, 0 - step.value), 1)],
+            lambda start, length, step, *stop, dtype: [(dims.maximum(step.value, 0 - step.value), 1)],
             "a step of zero",
+        ),
+        Check(
+            "at_least",
+            lambda start, length, step, *stop, dtype: [
+                pair for v in stop for pair in _bounds(start.value, v.value, step.value, length.value)
+            ],
+            "start and stop are further apart than an int64 says",
         ),
     ),
     samples=lambda: [([0, 4, 1], {"dtype": "int64"}), ([5, 3, -2], {"dtype": "float32"})],
 )
 
 
+def _range(start: int, length: int, step: int) -> np.ndarray[Any, Any]:
+    return start + np.arange(length, dtype=np.int64) * step
+
+
+def _bounds(start: Any, stop: Any, step: Any, length: Any) -> list[tuple[Any, Any]]:
+    """Pairs, of which the first is at least the second, unless the difference of the ends of a range has wrapped."""
+    some = dims.where(dims.less(0, step), dims.less(start, stop), dims.less(stop, start))
+    return [(length, some), (dims.where(some, length, 0), length)]
+
+
 def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> Variable:
     """start, start + step, ... up to but without stop; `arange(n)` counts from 0 to n - 1.
 
     Integers, known or not, give int64, floats the dtype of the float variables among them, else floatX. A step of zero
-    is a ShapeError. As in NumPy, the length of a range of floats is subject to rounding: prefer `linspace`.
+    is a ShapeError, and so are ends whose difference no int64 holds. Known integers that do not fit `dtype` are a
+    ValueOverflowError, as in NumPy where they are the first two; all others wrap. As in NumPy, the length of a range of
+    floats is subject to rounding: prefer `linspace`.
     """
     begin, end = (0, start) if stop is None else (start, stop)
     parts = [as_variable(v) for v in (begin, end, step)]
@@ -170,7 +189,14 @@ def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> Va
     if isinstance(c, int) and c == 0:
         raise ShapeError("arange: a step of zero")
     wanted = check_dtype(dtype or "int64")
-    return apply(OPS["arange"], ln.operands([a, _range_length(a, b, c), c]), dtype=wanted)
+    length = _range_length(a, b, c)
+    if wanted in DISCRETE and isinstance(a, int):
+        weak_constant(a, wanted)
+        if isinstance(length, int) and isinstance(c, int) and length > 1:
+            weak_constant(a + c, wanted)
+    low = a if isinstance(c, int) and c > 0 else b
+    apart = isinstance(c, int) and isinstance(low, int) and low >= 0
+    return apply(OPS["arange"], ln.operands([a, length, c, *([] if apart else [b])]), dtype=wanted)
 
 
 def counting(n: Length) -> Variable:
@@ -197,10 +223,18 @@ def _float_range(start: Any, stop: Any, step: Any, dtype: Any) -> Variable:
     a, b, c = [float(v.data if isinstance(v, Constant) else v) if known else f.cast(v, work) for v in ends]
     if known and c == 0:
         raise ShapeError("arange: a step of zero")
-    count: Any = max(math.ceil((b - a) / c), 0) if known else ln.natural(f.cast(f.ceil((b - a) / c), "int64"))
+    if known and not math.isfinite((b - a) / c):
+        raise SizeError(f"arange: from {a} to {b} by {c} there is no number of elements")
+    # what is no number, or more than an int64 says, becomes a length that no array can have
+    count: Any = max(math.ceil((b - a) / c), 0) if known else ln.natural(f.cast(_at_most(f.ceil((b - a) / c)), "int64"))
     first_value, second = f.cast(a, work), f.cast(f.cast(a, work) + f.cast(c, work), work)
     result = first_value + f.cast(counting(count), work) * (second - first_value)
     return result if dtype is None else f.cast(result, dtype)
+
+
+def _at_most(count: Variable, most: float = 2.0**62) -> Variable:
+    """A count, or what no length can be where it is larger or not a number."""
+    return f.where(count < most, count, _weak(most, count.type.dtype))
 
 
 def linspace(

@@ -85,7 +85,7 @@ def filled(value: ast.expr, *lengths: ast.expr) -> ast.expr:
     return call("ones", shape(lengths)) if digits in ("1", "1.0") else call("full", shape(lengths), value)
 
 
-def counted(start: ast.expr, n: ast.expr, step: ast.expr, dtype: str) -> ast.expr:
+def counted(start: ast.expr, n: ast.expr, step: ast.expr, *stop: ast.expr, dtype: str) -> ast.expr:
     """`arange(n)`, or `start + step * arange(n)`."""
     result = call("arange", n)
     if number(step) != "1":

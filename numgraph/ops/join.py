@@ -255,7 +255,8 @@ def split(x: Any, sizes: Any, n_splits: int | None = None, axis: int = 0) -> lis
     if isinstance(length, int) and isinstance(ends[-1], int) and length != ends[-1]:
         raise ShapeError(f"split: lengths {ln.shape_text(lengths)} do not add up to axis {k} of {describe(v)}")
     if not isinstance(length, int) or not isinstance(ends[-1], int):
-        v = f.matched(v, [ends[-1] if a == k else None for a in range(v.ndim)], "split")
+        equal = f" into {sizes} equal parts" if isinstance(sizes, int | np.integer) else ""
+        v = f.matched(v, [ends[-1] if a == k else None for a in range(v.ndim)], f"split{equal}")
     return [part(v, k, begin, end) for begin, end in pairwise(ends)]
 
 

@@ -76,7 +76,8 @@ def as_length(value: Any, what: str, least: int = 0) -> Length:
     """A length given by the user; ShapeError for a negative one."""
     n = integer(value, f"{what}: a length")
     if isinstance(n, int) and n < least:
-        raise ShapeError(f"{what}: a length of {n} is negative")
+        wrong = "is negative" if n < 0 else f"is not enough: {least} or more"
+        raise ShapeError(f"{what}: a length of {n} {wrong}")
     return n
 
 

@@ -9,7 +9,7 @@ wanted. So one loop may have many results, and a gradient may ask for values tha
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -237,6 +237,23 @@ def lengths_of_result(op: Op, steps: Dim, value: Sequence[Dim], attrs: Mapping[s
     if op in (ROWS, TRACE):
         return (steps if op is ROWS else steps + 1, *value)
     return () if op is COUNT else tuple(value)
+
+
+def operands_of(result: Variable) -> Iterator[int]:
+    """The numbers of the operands of its loop that a result needs: nothing is asked of the others."""
+    loop: Loop = result.attrs["loop"]
+    attrs = {key: n for key, n in result.attrs.items() if key in ("value", "state")}
+    wanted = [v for v in (loop.asked(**attrs), loop.until) if v is not None]
+    states = loop.needed(wanted, (attrs["state"],) if "state" in attrs else ())
+    yield 0
+    yield from read(loop, wanted, states)
+
+
+def read(loop: Loop, values: Sequence[Variable], states: Sequence[int]) -> Iterator[int]:
+    """The numbers of the operands of a loop that values and the states that these need are made of."""
+    found = {id(v) for v in toposort([*values, *(loop.nexts[k] for k in states)])}
+    found |= {id(loop.states[k]) for k in states}
+    yield from (k for k, p in enumerate(loop.placeholders, 1) if id(p) in found)
 
 
 def rows(loop: Loop, operands: Sequence[Variable], value: Variable) -> Variable:

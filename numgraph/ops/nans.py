@@ -150,6 +150,16 @@ def quantile(x: Any, q: Any, axis: Any = None, method: str = "linear", keepdims:
     return _quantile("quantile", x, q, axis, method, keepdims)
 
 
+def _part(name: str, percent: Any) -> Any:
+    """What part of all so many percent are."""
+    q = as_variable(percent)
+    if not isinstance(q, Constant):
+        return f.true_div(f.cast(q, "float64"), 100.0)
+    if not ((q.data >= 0) & (q.data <= 100)).all():
+        raise ValueError(f"{name}: q must lie in [0, 100], not {q.data}")
+    return np.asarray(q.data, np.float64) / 100.0
+
+
 def _quantile(name: str, x: Any, q: Any, axis: Any, method: str, keepdims: bool) -> Variable:
     if method not in METHODS:
         raise OptionError(f"{name}: method must be one of {', '.join(METHODS)}, not {method!r}")
@@ -221,8 +231,8 @@ def _taken(ordered: Variable, index: Variable, front: int, skips: bool) -> Varia
 
 
 def percentile(x: Any, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False) -> Variable:
-    """`quantile` for q in percent."""
-    return _quantile("percentile", x, f.true_div(f.cast(q, "float64"), 100.0), axis, method, keepdims)
+    """`quantile` for q in percent, a known one from 0 to 100."""
+    return _quantile("percentile", x, _part("percentile", q), axis, method, keepdims)
 
 
 def median(x: Any, axis: Any = None, keepdims: bool = False) -> Variable:
@@ -237,7 +247,7 @@ def nanquantile(x: Any, q: Any, axis: Any = None, method: str = "linear", keepdi
 
 def nanpercentile(x: Any, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False) -> Variable:
     """`percentile` of what is not NaN, NaN where all are."""
-    return _quantile("nanpercentile", x, f.true_div(f.cast(q, "float64"), 100.0), axis, method, keepdims)
+    return _quantile("nanpercentile", x, _part("nanpercentile", q), axis, method, keepdims)
 
 
 def nanmedian(x: Any, axis: Any = None, keepdims: bool = False) -> Variable:

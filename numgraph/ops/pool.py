@@ -19,7 +19,7 @@ from numgraph.ops.define import f
 from numgraph.ops.lengths import Length
 from numgraph.ops.padding import pad
 from numgraph.ops.shape import reshaped, shuffled, stretch
-from numgraph.ops.windows import per_axis, windows_of
+from numgraph.ops.windows import lengths_per_axis, per_axis, windows_of
 from numgraph.types import REALS, float_of
 
 __all__ = ["images2neibs", "neibs2images", "pool1d", "pool2d", "pool3d", "upsample1d", "upsample2d", "upsample3d"]
@@ -69,7 +69,7 @@ Op(
 # -- pooling -----------------------------------------------------------------------------------------------------------
 
 
-def _count(n: Any, size: int, step: int, low: int, high: int, partial: bool) -> Any:
+def _count(n: Any, size: Length, step: Length, low: int, high: int, partial: bool) -> Any:
     """How many windows an axis of n pixels has. partial: also those that reach over the end, if they begin inside."""
     whole = n + low + high
     if not partial:
@@ -79,23 +79,30 @@ def _count(n: Any, size: int, step: int, low: int, high: int, partial: bool) -> 
 
 
 def _windows(
-    v: Variable, size: Sequence[int], step: Sequence[int], margins: Sequence[tuple[int, int]], partial: bool, fill: Any
+    v: Variable,
+    size: Sequence[Length],
+    step: Sequence[Length],
+    margins: Sequence[tuple[Any, Any]],
+    partial: bool,
+    fill: Any,
 ) -> Variable:
     """The windows of the last axes, with their margins, which are `fill`."""
     count = len(size)
     widths: list[Any] = [(0, 0)] * (v.ndim - count)
     for n, k, s, (low, high) in zip(ln.dims_of(v)[v.ndim - count :], size, step, margins, strict=True):
-        over = 0 if not partial else (_count(n, k, s, low, high, True) - 1) * s + k - n - low - high
+        over: Length = 0 if not partial else (_count(n, k, s, low, high, True) - 1) * s + k - n - low - high
         widths.append((low, high + ln.natural(over)))
     if any(not isinstance(n, int) or n for pair in widths for n in pair):
         # a window would have nothing but margin in it
         pixels = range(v.ndim - count, v.ndim)
         v = f.with_elements(v, pixels, "pool", "pool: images without pixels cannot have a margin")
         v = pad(v, widths, constant_values=fill)
-    return windows_of(v, list(size), tuple(step), (1,) * count)
+    return windows_of(v, size, step, (1,) * count)
 
 
-def _pixels(v: Variable, size: Sequence[int], step: Sequence[int], margins: Any, partial: bool, dtype: str) -> Any:
+def _pixels(
+    v: Variable, size: Sequence[Length], step: Sequence[Length], margins: Any, partial: bool, dtype: str
+) -> Any:
     """How many pixels of the image are in each window, which is fewer than in a window at the border."""
     total: Any = None
     for axis, (k, s, (low, high)) in enumerate(zip(size, step, margins, strict=True)):
@@ -122,11 +129,11 @@ def pool_last(
         raise ShapeError(f"{what}: an array of {count} axes or more is needed, not {describe(v)}")
     if mode not in MODES:
         raise OptionError(f"{what}: mode must be one of {', '.join(MODES)}, not {mode!r}")
-    window = per_axis(size, count, f"{what}: size")
-    step = window if stride is None else per_axis(stride, count, f"{what}: stride")
+    window = lengths_per_axis(size, count, f"{what}: size")
+    step = window if stride is None else lengths_per_axis(stride, count, f"{what}: stride")
     given = padding if isinstance(padding, list | tuple) else [padding] * count
     margins = [per_axis(p, 2, f"{what}: padding of an axis", 0) for p in given]
-    if len(margins) != count or any(a >= k or b >= k for (a, b), k in zip(margins, window, strict=True)):
+    if len(margins) != count or any(max(p) >= k for p, k in zip(margins, window, strict=True) if isinstance(k, int)):
         raise OptionError(f"{what}: padding is less than a window for each of {count} axes, not {padding!r}")
     pairs = [(a, b) for a, b in margins]
     axes = tuple(range(-count, 0))
@@ -139,7 +146,9 @@ def pool_last(
         return total
     bordered = partial or any(a or b for a, b in pairs)
     if not bordered or (margin and not partial):
-        return f.mul(total, 1.0 / math.prod(window))
+        area = ln.product(window)
+        known = isinstance(area, int)
+        return f.mul(total, 1.0 / area) if known else f.true_div(total, f.cast(area, total.type.dtype))
     own = [(0, 0)] * count if margin else pairs
     counted = pad(v, [*[(0, 0)] * (v.ndim - count), *pairs]) if margin else v
     return f.true_div(total, _pixels(counted, window, step, own, partial, total.type.dtype))
@@ -156,7 +165,8 @@ def pool2d(
 ) -> Variable:
     """One number of each window of the last two axes of x: its largest, its mean or its sum.
 
-    size: pixels of a window, an integer or (height, width). stride: from one window to the next, None: as the size.
+    size: pixels of a window, an integer or (height, width), which may be scalars that a call gives, or a vector of
+    them. stride: from one window to the next, likewise; None: as the size.
     padding: pixels around the image, fewer than a window has: an integer, one for each axis, or a pair for each, before
     and behind it; none of them is the largest, and a mean is over the others unless `count_padding`. partial: also
     windows that reach over the end of the image, of which the pixels inside count.
@@ -211,14 +221,14 @@ def images2neibs(x: Any, neib_shape: Any, neib_step: Any = None, mode: str = "va
     v = as_variable(x)
     if v.ndim != 4:
         raise ShapeError(f"images2neibs takes (images, channels, height, width), not {describe(v)}")
-    window = per_axis(neib_shape, 2, "images2neibs: neib_shape")
-    step = window if neib_step is None else per_axis(neib_step, 2, "images2neibs: neib_step")
-    margins = {"valid": (0, 0), "ignore_borders": (0, 0)}
+    window = lengths_per_axis(neib_shape, 2, "images2neibs: neib_shape")
+    step = window if neib_step is None else lengths_per_axis(neib_step, 2, "images2neibs: neib_step")
+    margins: dict[str, tuple[Length, Length]] = {"valid": (0, 0), "ignore_borders": (0, 0)}
     margins |= {"half": (window[0] // 2, window[1] // 2), "full": (window[0] - 1, window[1] - 1)}
     if mode not in margins:
         raise OptionError(f"images2neibs: mode must be one of {', '.join(margins)}, not {mode!r}")
     found = _windows(v, window, step, [(m, m) for m in margins[mode]], False, 0)
-    return reshaped(found, [ln.product(ln.dims_of(found)[:4]), window[0] * window[1]])
+    return reshaped(found, [ln.product(ln.dims_of(found)[:4]), ln.product(window)])
 
 
 def neibs2images(neibs: Any, neib_shape: Any, original_shape: Any) -> Variable:
@@ -227,7 +237,7 @@ def neibs2images(neibs: Any, neib_shape: Any, original_shape: Any) -> Variable:
     v = as_variable(neibs)
     if v.ndim != 2:
         raise ShapeError(f"neibs2images takes a matrix, not {describe(v)}")
-    rows, columns = per_axis(neib_shape, 2, "neibs2images: neib_shape")
+    rows, columns = lengths_per_axis(neib_shape, 2, "neibs2images: neib_shape")
     images, channels, height, width = ln.as_lengths(original_shape, "neibs2images", 4)
     blocks = reshaped(v, [images, channels, height // rows, width // columns, rows, columns])
     return reshaped(shuffled(blocks, (0, 1, 2, 4, 3, 5)), [images, channels, height, width])

@@ -10,7 +10,7 @@ from typing import Any
 from numgraph.graph import Variable, as_operands, as_variable
 from numgraph.ops import lengths as ln
 from numgraph.ops.define import f
-from numgraph.types import DISCRETE, promote
+from numgraph.types import COMPLEX, DISCRETE, promote
 
 __all__ = [
     "allclose", "array_equal", "in1d", "intersect1d", "isclose", "isin", "setdiff1d", "setxor1d", "union1d",
@@ -80,7 +80,8 @@ def isclose(x: Any, y: Any, rtol: Any = 1e-5, atol: Any = 1e-8, equal_nan: bool 
     `equal_nan`."""
     a, b = as_operands(x, y)
     apart = f.abs(f.sub(*(f.cast(v, "float64") if v.type.dtype in DISCRETE else v for v in (a, b))))
-    near = f.le(apart, f.add(atol, f.mul(rtol, f.abs(f.cast(b, apart.type.dtype)))))
+    size = f.abs(b if b.type.dtype in COMPLEX else f.cast(b, apart.type.dtype))
+    near = f.le(apart, f.add(atol, f.mul(rtol, size)))
     close = f.or_(f.and_(f.isfinite(b), near), f.eq(a, b))
     return f.or_(close, f.and_(f.isnan(a), f.isnan(b))) if equal_nan else close
 

@@ -17,7 +17,7 @@ from numgraph.op import Op
 from numgraph.ops import formula
 from numgraph.source import current_line
 from numgraph.types import DTYPES, HALF, check_dtype
-from numgraph.userfunctions.function import UserFunction, imported, user_function
+from numgraph.userfunctions.function import UserFunction, check_compiles, imported, user_function
 from numgraph.whole import compiled
 
 __all__ = ["elementwise"]
@@ -161,6 +161,7 @@ def array_type(dtype: str, ndim: int, readonly: bool) -> Any:
 def result_type(user: UserFunction, types: Sequence[Any], told: Sequence[str]) -> Any:
     """What Numba says that a function returns for these types; DtypeError where it cannot compile it. told: lines of
     the message, about the arguments and the call."""
+    check_compiles(f"say what {user.name} returns, dtype=, and use target='reference'")
     from numba.core.errors import NumbaError
 
     def call_type() -> Any:
@@ -203,9 +204,9 @@ def _elements(user: UserFunction, dtype: str) -> Callable[..., NDArray[Any]]:
 
 
 def called(user: UserFunction, values: Sequence[Any]) -> Any:
-    """What a function returns; FunctionError, with what it raised as the cause."""
+    """What a function returns; FunctionError, with what it raised as the cause, which an index out of bounds does."""
     try:
-        return user.dispatcher(*values)
+        return user.guarded(*values)
     except Exception as error:
         raise FunctionError(raised(error, values)) from error
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from numgraph.errors import OptionError, ShapeError
+from numgraph.errors import FunctionError, OptionError, ShapeError
 from numgraph.graph import Variable, apply, as_variable, describe
 from numgraph.lengths import dims
 from numgraph.op import Check, Kernel, Op
@@ -184,13 +184,20 @@ class Results:
         return (Check("equal", pairs, "type= says that a length is {a}, shape= that it is {b}"),) if self.shape else ()
 
     def computed(self, *arrays: NDArray[Any], **attrs: Any) -> NDArray[Any]:
-        """The reference: the function as Numba compiles it by itself."""
+        """The reference: the function as Numba compiles it by itself, with a look at the bounds of each index.
+
+        FunctionError where it has written into an input, which Numba does not see everywhere (`x.flat[0] = 1`).
+        """
         found = self.lengths([a.shape for a in arrays])
         counts = [prod(lengths) for lengths in found]
         flat = np.empty(sum(counts), self.dtype)
         ends = np.cumsum(counts)
         results = [flat[end - n : end].reshape(lengths) for end, n, lengths in zip(ends, counts, found, strict=True)]
-        called(self.user, [*map(_passed, arrays), *results])
+        given = list(map(_passed, arrays))
+        called(self.user, [*given, *results])
+        for k, (array, passed) in enumerate(zip(arrays, given, strict=True)):
+            if array.ndim and array.tobytes() != passed.tobytes():
+                raise FunctionError(f"wrote into its input {k}, which is read-only\n  fix: work with a copy, x.copy()")
         return flat if self.several else results[0]
 
     def parts(self, result: Variable, operands: Sequence[Variable]) -> list[Variable]:
@@ -215,7 +222,7 @@ def _passed(array: NDArray[Any]) -> Any:
     """An input as the function gets it."""
     if not array.ndim:
         return array[()]
-    given = np.ascontiguousarray(array).view()
+    given = np.array(array, order="C")
     given.flags.writeable = False
     return given
 

@@ -21,7 +21,8 @@ from numgraph.lengths.dims import Dim
 from numgraph.op import OPS, Check, Op, first
 from numgraph.ops import lengths as ln
 from numgraph.ops.batching import ahead
-from numgraph.ops.define import linearly
+from numgraph.ops.custom import assert_op
+from numgraph.ops.define import f, linearly
 from numgraph.ops.lengths import Length
 from numgraph.ops.shape import shuffled, stretch
 
@@ -319,14 +320,41 @@ def per_axis(value: Any, count: int, what: str, least: int = 1) -> tuple[int, ..
     return tuple(map(int, given))
 
 
-def windows_of(x: Variable, window: Sequence[Length], stride: tuple[int, ...], dilation: tuple[int, ...]) -> Variable:
+def lengths_per_axis(value: Any, count: int, what: str) -> tuple[Length, ...]:
+    """As `per_axis`, but also integers that only a call knows: scalars, or a vector of them."""
+    if isinstance(value, Variable) and value.ndim == 1:
+        value = ln.as_lengths(value, what, count)
+    given = tuple(value) if isinstance(value, list | tuple) else (value,) * count
+    if not any(isinstance(n, Variable) for n in given):
+        return per_axis(value, count, what)
+    if len(given) != count:
+        raise OptionError(f"{what} must be one integer or {count} of them, not {value!r}")
+    return tuple(per_axis(n, 1, what)[0] if not isinstance(n, Variable) else ln.integer(n, what) for n in given)
+
+
+def windows_of(x: Variable, window: Sequence[Length], stride: Sequence[Length], dilation: tuple[int, ...]) -> Variable:
     """Windows along the last axes of x: their places stand for these, and their insides behind."""
     count = len(window)
-    apart = all(isinstance(k, int) and k <= s and d == 1 for k, s, d in zip(window, stride, dilation, strict=True))
+    steps = tuple(s if isinstance(s, int) else 1 for s in stride)
+    if steps != tuple(stride):
+        # the step from window to window is known to a call alone: of those at all places some
+        every = windows_of(x, window, steps, dilation)
+        known = zip(stride, window, strict=True)
+        chosen = [slice(None, None, None if isinstance(s, int) else _one_or_more(s, k)) for s, k in known]
+        found: Variable = every[(..., *chosen, *(slice(None) for _ in window))]
+        return found
+    apart = all(isinstance(k, int) and k <= s and d == 1 for k, s, d in zip(window, steps, dilation, strict=True))
     if apart:
-        return apply(OPS["window_blocks"], [x, *ln.operands(window)], stride=stride)
+        return apply(OPS["window_blocks"], [x, *ln.operands(window)], stride=steps)
     wide = stretch(shuffled(x, (*range(x.ndim), *(-1 for _ in window))), [*ln.dims_of(x), *window])
-    return apply(OPS["windows"], [wide], stride=stride, dilation=dilation) if count else x
+    return apply(OPS["windows"], [wide], stride=steps, dilation=dilation) if count else x
+
+
+def _one_or_more(step: Variable, window: Length) -> Variable:
+    """A step from window to window, or an AssertionFailed: of windows without elements another check speaks."""
+    return (
+        step if step is window else assert_op(step, f.ge(step, 1), message="the step from window to window is below 1")
+    )
 
 
 def sliding_window_view(x: Any, window_shape: Any, axis: Any = None, *, stride: Any = 1, dilation: Any = 1) -> Variable:

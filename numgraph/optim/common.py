@@ -13,6 +13,7 @@ from numgraph.grad import grad
 from numgraph.graph import Variable, as_variable, describe, instead, label
 from numgraph.ops.define import f
 from numgraph.shared import SharedVariable, shared
+from numgraph.storage import Storage
 from numgraph.types import BOOL, REALS
 
 # What `function(updates=)` takes.
@@ -62,7 +63,7 @@ class Method:
     def state(self, param: SharedVariable, role: str, fill: float = 0.0) -> SharedVariable:
         """A new shared variable of a parameter's shape and dtype, `fill` everywhere."""
         array = np.full(param.storage.shape, fill, param.dtype)
-        return shared(array, f"{param.name}_{role}" if param.name else None, borrow=True)
+        return SharedVariable(Storage(array), f"{param.name}_{role}" if param.name else None)
 
     def averaged(self, param: SharedVariable, role: str, value: Variable, kept: float | Variable) -> Variable:
         """A running mean that begins at zero, kept * old + (1 - kept) * value: its new value, with its pair added."""

@@ -6,12 +6,12 @@ copied, and what a step does not change is an ordinary node, computed before the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from numgraph.elements import Operand
 from numgraph.errors import ShapeError
-from numgraph.graph import Variable, describe, toposort
+from numgraph.graph import Variable, describe
 from numgraph.ir import Node, Scan
 from numgraph.lengths import dims
 from numgraph.lengths.sources import made_in_steps
@@ -38,7 +38,7 @@ class Scans:
         self.read: dict[Any, set[int]] = {}
         for v in variables:
             if v.op is not None and v.op.loop:
-                self.read.setdefault(_key(v), set()).update(_operands_of(v))
+                self.read.setdefault(_key(v), set()).update(loops.operands_of(v))
 
     def inputs(self, variable: Variable) -> Sequence[Variable]:
         """Those of a variable, without operands of a loop that no result needs: nothing is asked of them."""
@@ -136,24 +136,6 @@ def _key(result: Variable) -> Any:
     return id(result.attrs["loop"]), tuple(map(id, result.inputs))
 
 
-def _operands_of(result: Variable) -> Iterator[int]:
-    """The numbers of the operands of its loop that a result needs."""
-    loop: Loop = result.attrs["loop"]
-    attrs = {key: n for key, n in result.attrs.items() if key in ("value", "state")}
-    asked = loop.asked(**attrs)
-    wanted = [v for v in (asked, loop.until) if v is not None]
-    states = loop.needed(wanted, (attrs["state"],) if "state" in attrs else ())
-    yield 0
-    yield from _read(loop, wanted, states)
-
-
 def _within(loop: Loop, inputs: Sequence[Any], values: Sequence[Variable], states: Sequence[int]) -> frozenset[int]:
     """The scans around a loop with whose steps a result varies, by the operands that it needs."""
-    return frozenset().union(inputs[0].within, *(inputs[k].within for k in _read(loop, values, states)))
-
-
-def _read(loop: Loop, values: Sequence[Variable], states: Sequence[int]) -> Iterator[int]:
-    """The numbers of the operands of a loop that values and the states that these need are made of."""
-    read = {id(v) for v in toposort([*values, *(loop.nexts[k] for k in states)])}
-    read |= {id(loop.states[k]) for k in states}
-    yield from (k for k, p in enumerate(loop.placeholders, 1) if id(p) in read)
+    return frozenset().union(inputs[0].within, *(inputs[k].within for k in loops.read(loop, values, states)))

@@ -29,11 +29,11 @@ from numpy.typing import NDArray
 from numgraph import cache
 from numgraph.config import config
 from numgraph.convention import VERSION
-from numgraph.errors import OptionError
 from numgraph.processor import Processor, processor
 from numgraph.runtime import perf
 from numgraph.runtime.objects import pack, unpack
 from numgraph.runtime.special import load_special
+from numgraph.userfunctions.function import check_compiles
 from numgraph.userfunctions.runtime import load_runtime
 from numgraph.whole import compiled, kept
 
@@ -330,11 +330,7 @@ def dispatcher(path: Path, text: str) -> Any:
 
 
 def _dispatcher(path: Path, text: str) -> Any:
-    if _is_on("NUMBA_DISABLE_JIT"):
-        raise OptionError(
-            "NUMBA_DISABLE_JIT is set, so Numba compiles nothing\n"
-            '  fix: unset it, or use target="reference", which needs no compiler'
-        )
+    check_compiles()
     from numgraph.lower.pipeline import COMPILER
 
     kernel_module("support").COMPILER.update(COMPILER)

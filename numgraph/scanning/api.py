@@ -14,6 +14,7 @@ from numgraph.ops.define import f
 from numgraph.ops.loop import Loop
 from numgraph.scanning.arguments import (
     State,
+    called,
     chunk_of,
     condition_of,
     listed,
@@ -187,7 +188,7 @@ class Scanner:
                 if state is not None:
                     state.begin()
             asked = [p for state in self.info if state is not None for p in state.asked()]
-            outputs, updates, condition = returned(fn(*self.arguments, *asked, *extra))
+            outputs, updates, condition = returned(called(fn, self.arguments, asked, extra))
             self._match(outputs)
             again = [state.widened(out) for state, out in zip(self.info, outputs, strict=True) if state is not None]
             if not any(again):

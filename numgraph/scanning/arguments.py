@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,27 @@ class Until:
     """The condition under which a step of a scan is the last one."""
 
     condition: Any
+
+
+def called(fn: Any, elements: Sequence[Any], states: Sequence[Any], others: Sequence[Any]) -> Any:
+    """What the function of a scan returns; a TypeError for its arguments has a note that says which they are."""
+    try:
+        return fn(*elements, *states, *others)
+    except TypeError as error:
+        if callable(fn) and not _takes(fn, len(elements) + len(states) + len(others)):
+            error.add_note(
+                f"scan calls its function with {len(elements)} elements of sequences, then {len(states)} values of "
+                f"outputs before, then {len(others)} of non_sequences"
+            )
+        raise
+
+
+def _takes(fn: Any, count: int) -> bool:
+    try:
+        inspect.signature(fn).bind(*range(count))
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def until(condition: Any) -> Until:

@@ -20,6 +20,13 @@ from numgraph.ops.loop import COUNT, ROWS, TRACE, chunk, traced_steps
 from numgraph.schedule.tasks import Result, ScanTask, Task, result_of, tasks_within
 
 WAYS = "  fix: keep all of it, and use ng.where or a mask for what a step does not need"
+# Of a scan within another one, which a condition ends after another number of steps in each step of that.
+ENDS = (
+    "  `until` ends a scan within a step after another number of steps each time; compiled, only its last row, h[-1], "
+    "and h.shape[0] can be used there, without a gradient\n"
+    "  fix: one scan over all of them at once, in which what is done keeps its value: ng.where(done, h, new) with "
+    "ng.until(ng.all(done)); or target='reference'"
+)
 
 
 @dataclass(eq=False)
@@ -190,13 +197,18 @@ def refuse_moving_lengths(graph: Graph, tasks: Sequence[Task], stored: Callable[
         if any(isinstance(n, Node) and n.within for n in own):
             raise ShapeError(
                 "scan: the length of a value varies from step to step, and it has to be stored\n"
-                f"{graph.where(task.node)}{WAYS}"
+                f"{graph.where(task.node)}{_ways(graph)}"
             )
+
+
+def _ways(graph: Graph) -> str:
+    """What to do about lengths that a step decides."""
+    return ENDS if any(v.op is COUNT and v.within for v in graph.table.values()) else WAYS
 
 
 def _made_in_step(graph: Graph, node: Node | None) -> ShapeError:
     shown = "" if node is None else graph.where(node)
     return ShapeError(
         "scan: a length depends on what a step computes, and code is made for lengths that are known before\n"
-        f"{shown}{WAYS}"
+        f"{shown}{_ways(graph)}"
     )

@@ -10,7 +10,8 @@ from typing import Any
 from numgraph.graph import Variable, apply
 from numgraph.op import OPS
 from numgraph.ops.define import f
-from numgraph.ops.loop import ROWS, last
+from numgraph.ops.loop import COUNT, ROWS, last
+from numgraph.ops.subtensor import SUBTENSOR
 from numgraph.patterns import Bindings, Rule, rule
 from numgraph.stable.logs import log_of, never_negative
 
@@ -62,13 +63,28 @@ def _of_squares(site: Any, bound: Bindings) -> bool:
     return never_negative(site, bound["x"])
 
 
+_WHOLE = ("slice", False, False, 1)
+
+
+def _made_rows(cut: Variable) -> Variable | None:
+    """The rows of a loop of which `cut` has those that were made."""
+    first, *others = cut.attrs["key"]
+    if first != ("slice", False, True, 1) or any(entry != _WHOLE for entry in others) or len(cut.inputs) != 2:
+        return None
+    rows, count = cut.inputs
+    same = rows.op is ROWS and count.op is COUNT and rows.attrs["loop"] is count.attrs["loop"]
+    return rows if same and rows.inputs == count.inputs else None
+
+
 def _last_step(site: Any, node: Variable, bound: Bindings) -> Variable | None:
-    """`rows[-1]` of a loop."""
+    """`rows[-1]` of a loop, of which a condition may have cut off rows that were not made, `rows[:count][-1]`."""
     rows, index, *more = node.inputs
-    if more or rows.op is not ROWS or rows.attrs["loop"].until is not None or site.number(index) != -1:
+    if more or site.number(index) != -1 or any(entry != _WHOLE for entry in node.attrs["key"][1:]):
         return None
-    if any(entry != ("slice", False, False, 1) for entry in node.attrs["key"][1:]):
+    made = _made_rows(rows) if rows.op is SUBTENSOR else rows
+    if made is None or made.op is not ROWS or (made is rows) != (made.attrs["loop"].until is None):
         return None
+    rows = made
     return last(rows.attrs["loop"], rows.inputs, rows.attrs["value"])
 
 

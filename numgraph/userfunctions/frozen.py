@@ -78,11 +78,17 @@ class Freezer:
     """Copies one function and those that it calls.
 
     wrap: `(function, options)` makes what the copy calls of the copy of a dispatcher. defaults: options of the first
-    function, where it has none of its own.
+    function, where it has none of its own. bounds: whether all of them look at bounds, unless they say otherwise.
     """
 
-    def __init__(self, wrap: Callable[[FunctionType, Mapping[str, Any]], Any], defaults: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        wrap: Callable[[FunctionType, Mapping[str, Any]], Any],
+        defaults: Mapping[str, Any],
+        bounds: bool = False,
+    ) -> None:
         self.wrap, self.defaults = wrap, defaults
+        self.every = {"boundscheck": True} if bounds else {}
         self.state = hashlib.blake2b(digest_size=10)
         # by the identity of a function: its copy, and how many came before; what is wrapped
         self.copies: dict[int, tuple[FunctionType, int]] = {}
@@ -102,6 +108,7 @@ class Freezer:
 
     def function(self, function: FunctionType, options: Mapping[str, Any]) -> FunctionType:
         """The copy of a function."""
+        options = {**self.every, **options}
         known = self.copies.get(id(function))
         if known is not None:
             self.say("again", known[1])
@@ -127,6 +134,7 @@ class Freezer:
 
     def made(self, function: FunctionType, options: Mapping[str, Any]) -> Any:
         """What is made of the copy of a function; once, so that a function that calls itself calls what was made."""
+        options = {**self.every, **options}
         copy = self.function(function, options)
         if id(function) not in self.wrapped:
             first = self.copies[id(function)][1] == 0

@@ -10,6 +10,7 @@ from types import FunctionType
 from typing import Any
 from weakref import WeakValueDictionary
 
+from numgraph.config import config
 from numgraph.errors import FunctionError, OptionError
 from numgraph.source import SourceLine
 from numgraph.text import printable
@@ -29,7 +30,7 @@ class UserFunction:
 
     name: for messages and generated source. module, qualname: where it is found. digest: of all that its code depends
     on. line: where it is defined. arguments: names of its parameters. may_raise: whether a call may end with an
-    exception; says_raise: whether it says so itself.
+    exception; says_raise: whether it says so itself. bounds: whether it looks at bounds, see `config.check_bounds`.
     """
 
     def __init__(self, function: FunctionType, options: Mapping[str, Any]) -> None:
@@ -37,13 +38,15 @@ class UserFunction:
         # what is executed without a module has none
         self.module, self.qualname = function.__module__ or "?", function.__qualname__
         self.name = printable(function.__name__ if function.__name__.isidentifier() else "function")
-        freezer = Freezer(compiled_by_numba, {})
+        self.bounds = config.check_bounds
+        freezer = Freezer(compiled_by_numba, {}, self.bounds)
         freezer.say(self.module, self.qualname)
         self.frozen = freezer.function(function, options)
         self.digest = freezer.digest
         self.line = SourceLine(function.__code__.co_filename, function.__code__.co_firstlineno, "<module>")
         self.arguments = tuple(inspect.signature(function).parameters.values())
-        self.may_raise, self.says_raise = may_raise(function, options), raises(function)
+        looked_at = options.get("boundscheck", self.bounds)
+        self.may_raise, self.says_raise = may_raise(function, {**options, "boundscheck": looked_at}), raises(function)
 
     def __repr__(self) -> str:
         return f"<users' function {self.where}>"
@@ -64,12 +67,19 @@ class UserFunction:
     @cached_property
     def dispatcher(self) -> Any:
         """The function as Numba compiles it by itself: Python may call it."""
-        return Freezer(compiled_by_numba, DEFAULTS).made(self.frozen, self.options)
+        return Freezer(compiled_by_numba, DEFAULTS, self.bounds).made(self.frozen, self.options)
+
+    @cached_property
+    def guarded(self) -> Any:
+        """The same with a look at the bounds of every index, unless the function says that it wants none."""
+        if self.bounds or not self.may_raise:
+            return self.dispatcher
+        return Freezer(compiled_by_numba, DEFAULTS, True).made(self.frozen, self.options)
 
     @cached_property
     def embedded(self) -> Any:
         """The same for generated code to call: a dispatcher of its own, which nobody else may call."""
-        return Freezer(compiled_by_numba, DEFAULTS).made(self.frozen, self.options)
+        return Freezer(compiled_by_numba, DEFAULTS, self.bounds).made(self.frozen, self.options)
 
     @cached_property
     def plain(self) -> Any:
@@ -102,6 +112,12 @@ class UserFunction:
 def compiled_by_numba(function: FunctionType, options: Mapping[str, Any]) -> Any:
     """A dispatcher of a function; it compiles for the types of each call."""
     return importlib.import_module("numba").njit(**options)(function)
+
+
+def check_compiles(otherwise: str = 'use target="reference", which needs no compiler') -> None:
+    """OptionError where Numba was told to compile nothing: its decorators give plain functions then."""
+    if importlib.import_module("numba").config.DISABLE_JIT:
+        raise OptionError(f"NUMBA_DISABLE_JIT is set, so Numba compiles nothing\n  fix: unset it, or {otherwise}")
 
 
 def user_function(function: Any) -> UserFunction:

@@ -223,6 +223,7 @@ def actions(g: Drawer, small: bool) -> None:
         program.actions.append(Action("remake", how=g.one_of(("copy", "deepcopy", "0", "2", "5"))))
     program.actions += resized(g, g.lengths, seed + 90)
     program.actions.append(call(g, g.lengths, seed + 91))
+    program.lent = g.chance(0.2)
 
 
 def changed(g: Drawer, small: bool) -> dict[str, int]:

@@ -38,6 +38,7 @@ def outcomes(program: Program, target: str) -> list[Any] | Exception:
     source = text(program, shown)
     space: dict[str, Any] = {
         "np": np, "ng": ng, "users": users, "draws": draws, "A": arrays, "Session": session.Session,
+        "Block": session.Block,
         "arranged": session.arranged,
     }  # fmt: skip
     before = ng.config.threads, ng.config.floatX, chunks.GRAIN

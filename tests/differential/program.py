@@ -90,6 +90,8 @@ class Program:
     # floatX of when the function is compiled, which is not that of when the expressions were written
     floats: str = "float64"
     title: str | None = None
+    # whether shared variables keep arrays that are given to them, which lie side by side in one block of memory
+    lent: bool = False
     # how many names there are within loops
     loop_names: int = 0
 
@@ -128,15 +130,17 @@ def text(program: Program, shown: Callable[[Array], str] = literal) -> str:
         lines += ["    import numgraph.schedule.chunks", "    numgraph.schedule.chunks.GRAIN = 1"]
     for v in program.inputs:
         put(f"    {v.name} = ng.tensor({v.label!r}, dtype={v.dtype!r}, shape={v.known})")
+    lines += ["    block = Block()"] * program.lent
     for v, array in zip(program.shared, program.values, strict=True):
-        put(f"    {v.name} = ng.shared({shown(array)}, {v.label!r})")
+        value = f"block.holding({shown(array)})" if program.lent else shown(array)
+        put(f"    {v.name} = ng.shared({value}, {v.label!r}{', borrow=True' * program.lent})")
     lines += [f"    {step.name} = {step.code}" for step in program.steps]
     pairs = ["[" + ", ".join(f"({a}, {b})" for a, b in p) + "]" for p in (program.updates, program.givens)]
     lines += [f"    ng.config.floatX = {program.floats!r}"] * (program.floats != "float64")
     put(f"    f = ng.function([{', '.join(v.name for v in program.arguments)}], [{', '.join(program.outputs)}],")
     put(f"        updates={pairs[0]}, givens={pairs[1]}, name={program.title!r},")
     put("        target=target, on_unused_input='ignore')")
-    put(f"    session = Session(f, [{', '.join(v.name for v in program.shared)}])")
+    put(f"    session = Session(f, [{', '.join(v.name for v in program.shared)}]{', block' * program.lent})")
     lines += [f"    session.{written(action, shown)}" for action in program.actions]
     put("    return session.outcomes")
     return "\n".join(lines)

@@ -9,13 +9,14 @@ import numpy as np
 class Session:
     """A function and its shared variables; `outcomes`: per call the results or the error, and all shared values.
 
-    most: how many calls are made; None stands for the others.
+    most: how many calls are made; None stands for the others. block: where new values of shared variables lie that
+    these are to keep.
     """
 
     most = 1_000
 
-    def __init__(self, function, shared):
-        self.function, self.shared, self.outcomes = function, list(shared), []
+    def __init__(self, function, shared, block=None):
+        self.function, self.shared, self.outcomes, self.block = function, list(shared), [], block
 
     def note(self, action):
         if len(self.outcomes) >= self.most:
@@ -35,7 +36,8 @@ class Session:
         self.note(lambda: self.function(*arguments))
 
     def set_value(self, number, array):
-        self.shared[number].set_value(array)
+        lent = self.block is not None
+        self.shared[number].set_value(self.block.holding(array) if lent else array, borrow=lent)
 
     def remake(self, how):
         pair = (self.function, self.shared)
@@ -65,6 +67,23 @@ class Session:
     def single(self, arguments):
         rows = [[np.array(r) for r in self.function(*(a[k] for a in arguments))] for k in range(len(arguments[0]))]
         return [np.stack(column) for column in zip(*rows, strict=True)]
+
+
+class Block:
+    """One piece of memory in which arrays lie one behind the other, with nothing in between that alignment allows."""
+
+    def __init__(self):
+        self.memory, self.used = np.zeros(1 << 20, np.uint8), 0
+
+    def holding(self, array):
+        """The values of an array at the next place; a copy of it where there is none left."""
+        start = -(-self.used // array.itemsize) * array.itemsize
+        if start + array.nbytes > len(self.memory):
+            return array.copy()
+        self.used = start + array.nbytes
+        place = self.memory[start : self.used].view(array.dtype).reshape(array.shape)
+        place[...] = array
+        return place
 
 
 def before_differs(before, after):

@@ -151,6 +151,8 @@ def plainer(program: Program) -> Iterator[Program]:
         yield changed(program, threads=1)
     if program.floats != "float64":
         yield changed(program, floats="float64")
+    if program.lent:
+        yield changed(program, lent=False)
     if program.title is not None:
         yield changed(program, title=None)
     for field in ("inputs", "shared"):

@@ -74,6 +74,7 @@ calls("intersect1d", N, NN, return_indices=True)
 calls("setdiff1d", N, NN, assume_unique=True)
 calls("isclose allclose", A, A + 1e-9)
 calls("isclose array_equal", B, B, equal_nan=True)
+calls("isclose allclose", A * 1j, A * (1j + 1e-9))
 calls("array_equal", N, N[:3])
 calls("array_equal", B, B)
 # layout

@@ -121,7 +121,7 @@ def test_complex_and_ragged_values(train: Train) -> None:
 def test_masked_arrays(train: Train) -> None:
     value = np.ma.masked_array([1.0, 2.0], [False, True])
     assert text(ng.DtypeError, lambda: train.f(value, 1)) == (
-        "x: got a masked array, whose mask would be lost\n"
+        "x: got a masked array: its mask would be lost\n"
         f"  x: float32[?]  made at {train.x.line}\n"
         "  fix: pass value.filled(...), or the mask as an array of its own"
     )

@@ -212,3 +212,16 @@ def test_all_processors_have_the_same_bits() -> None:
     printed = [python("-c", PROGRAM, level) for level in levels]
     assert all(done.returncode == 0 for done in printed), printed[0].stderr
     assert len({done.stdout for done in printed}) == 1
+
+
+def test_messages_say_the_users_dtype() -> None:
+    """Compiled code has numbers of float32 and codes of 16 bits, of which no user knows."""
+    h, i = ng.tensor("h", "float16", (None,)), ng.lscalar("i")
+    value = np.ones(3, "float16")
+    for f, arguments in (
+        (ng.function([h, i], h[i], target="cpu"), (value, 7)),
+        (ng.function([h], h + ng.constant(np.ones(2, "float16")), target="cpu"), (value,)),
+        (ng.function([h], (h * 2 + 1) + ng.constant(np.ones(2, "float16")), target="cpu"), (value,)),
+    ):
+        with pytest.raises(ng.NumgraphError, match=r": float16\[3\]"):
+            f(*arguments)

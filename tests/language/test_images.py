@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial as partial_of
 from typing import Any
 
 import numpy as np
@@ -299,6 +300,43 @@ def test_neighbourhoods_and_back() -> None:
     np.testing.assert_array_equal(value(lambda a: ng.neibs2images(a, (2, 3), (2, 3, 4, 6)), rows), x)
     assert value(lambda a: ng.images2neibs(a, 3, 1, mode="half"), x).shape == (2 * 3 * 4 * 6, 9)
     assert value(lambda a: ng.images2neibs(a, (2, 2), (1, 1), mode="full"), x).shape == (2 * 3 * 5 * 7, 4)
+
+
+@pytest.mark.parametrize("target", TARGETS[:2])
+def test_sizes_and_strides_that_a_call_gives(target: str) -> None:
+    """They are what numbers are, also a stride beside a known size and the other way round."""
+    image = np.random.default_rng(1).normal(size=(2, 1, 7, 6))
+    x, k, s, both = ng.tensor4("x"), ng.lscalar("k"), ng.lscalar("s"), ng.lvector("both")
+    made: list[Callable[..., Any]] = []
+    for mode in ("max", "mean", "sum"):
+        for partial in (False, True):
+            made.append(partial_of(ng.pool2d, mode=mode, partial=partial))
+    made += [lambda v, size, stride: ng.pool2d(v, size, stride, padding=1, mode="mean"),
+             lambda v, size, stride: ng.images2neibs(v, size, stride),
+             lambda v, size, stride: ng.images2neibs(v, size, stride, "half")]  # fmt: skip
+    sizes: list[tuple[Any, Any, int, int]] = [
+        ((k, 2), (s, 1), 3, 2),
+        (k, None, 3, 1),
+        (both, (2, s), 3, 2),
+        (2, s, 3, 3),
+    ]
+    for call in made:
+        for size, stride, a, b in sizes:
+            fixed = [[{k: a, s: b}.get(n, n) for n in v] if isinstance(v, tuple) else {k: a, s: b}.get(v, v)
+                     for v in ((3, 2) if size is both else size, stride)]  # fmt: skip
+            out = call(x, size, stride)
+            f = ng.function([x, k, s, both], [out, ng.grad((out**2).sum(), x)], target=target, on_unused_input="ignore")
+            wanted = call(x, *fixed)
+            g = ng.function([x], [wanted, ng.grad((wanted**2).sum(), x)], target=target)
+            for got, want in zip(f(image, a, b, [3, 2]), g(image), strict=True):
+                np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-12)
+    strided = ng.function([x, s], ng.pool2d(x, 2, s), target=target)
+    with pytest.raises(ng.AssertionFailed, match="the step from window to window is below 1"):
+        strided(image, 0)
+    sized = ng.function([x, k], ng.pool2d(x, k), target=target)
+    for size, said in ((0, "a window of 0 elements"), (8, "an axis of 7 elements is shorter than a window, 8")):
+        with pytest.raises(ng.ShapeError, match=said):
+            sized(image, size)
 
 
 def test_upsampling_and_its_gradient() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import array
 import fractions
 import multiprocessing
+import operator
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -107,8 +109,10 @@ def test_borrowed_memory_of_other_libraries_is_updated(form: Callable[[Array], A
 @pytest.mark.parametrize("value", [Column([1.0, None]), Frame([None, None]), Table(Column([1.0]), Column([None]))])
 def test_missing_values_are_refused(value: Any) -> None:
     x = ng.tensor("x", dtype="float64", shape=(None,) * np.asarray(value).ndim)
-    with pytest.raises(DtypeError, match=r"x: [12] of the values of this .* are missing\n  x: .*\n  fix: fill them"):
+    with pytest.raises(DtypeError, match=r"x: got a .*: [12] of its values (is|are) missing\n  x: .*\n  fix: fill"):
         ng.function([x], x, target="reference")(value)
+    with pytest.raises(DtypeError, match=r"a .* cannot be part of an expression: [12] of its values (is|are) missing"):
+        x * value
 
 
 def test_columns_of_pandas(double: ng.Function) -> None:
@@ -117,7 +121,7 @@ def test_columns_of_pandas(double: ng.Function) -> None:
     for dtype in ("Float64", "Int64", "boolean"):
         column = pandas.Series([1, 0, 1], dtype=dtype)
         np.testing.assert_array_equal(double(column), [2, 0, 2])
-        with pytest.raises(DtypeError, match=r"1 of the values of this pandas\.Series are missing"):
+        with pytest.raises(DtypeError, match=r"got a pandas\.Series: 1 of its values is missing"):
             double(pandas.Series([1, None, 0], dtype=dtype))
     mixed = pandas.DataFrame({"a": pandas.array([1, 2], dtype="Int64"), "b": [0.5, 1.0]})
     np.testing.assert_array_equal(ng.shared(mixed).get_value(), [[1, 0.5], [2, 1]])
@@ -314,6 +318,60 @@ def test_values_that_hide_something_are_no_part_of_expressions() -> None:
     for attempt in (lambda: x + masked, lambda: ng.constant(masked), lambda: ng.where(x > 0, masked, x)):
         with pytest.raises(DtypeError, match=r"mask would be lost\n  fix: pass value\.filled"):
             attempt()
+
+
+SIGNS: dict[str, Callable[[Any, Any], Any]] = {
+    "@": operator.matmul, "*": operator.mul, "+": operator.add, "<": operator.lt, "%": operator.mod,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("sign", SIGNS)
+def test_operators_of_what_is_on_the_left(sign: str) -> None:
+    """SciPy and masked arrays ask for the right operand's values: the error says what to do with the left one."""
+    x, sparse = ng.matrix("x"), "ng.sparse.shared(matrix) for products with it"
+    lefts: list[tuple[Any, str]] = [
+        (scipy.sparse.csr_array([[1.0, 0.0]]), sparse), (scipy.sparse.coo_matrix([[1.0, 0.0]]), sparse),
+        (np.ma.masked_array([[1.0, 2.0]], mask=[[True, False]]), "pass value.filled"),
+    ]  # fmt: skip
+    for left, fix in lefts:
+        for attempt in (lambda left=left: SIGNS[sign](left, x), lambda left=left: SIGNS[sign](x, left)):
+            with pytest.raises(TypeError, match=re.escape(f"fix: {fix}")):
+                attempt()
+
+
+def test_what_pandas_operators_do_with_a_variable() -> None:
+    pandas, x = pytest.importorskip("pandas"), ng.vector("x")
+    for left in (pandas.Series(VALUES), pandas.DataFrame({"a": VALUES}), pandas.Index(VALUES)):
+        for sign in ("*", "+", "<", "%"):
+            wanted = SIGNS[sign](np.asarray(left), np.full(3, 2.0))
+            np.testing.assert_array_equal(ng.function([x], SIGNS[sign](left, x))([2.0] * 3), wanted)
+    with pytest.raises(TypeError, match=r"operand on the left is of pandas.*\n  fix: left.to_numpy\(\)"):
+        pandas.Series(VALUES) @ x
+
+
+def test_a_library_that_asks_for_values_is_named() -> None:
+    """As pandas does, which need not be there."""
+    space: dict[str, Any] = {"__name__": "pandas.core.ops", "np": np}
+    exec("def product(x): return np.asarray(x)\ndef rank(x): return np.ndim(x)", space)
+    for asked in ("product", "rank"):
+        with pytest.raises(TypeError, match="the operand on the left is of pandas"):
+            space[asked](ng.vector("x"))
+    with pytest.raises(TypeError, match=r"fix: use x\.ndim"):
+        np.ndim(ng.vector("x"))
+
+
+@pytest.mark.filterwarnings("ignore:the matrix subclass:PendingDeprecationWarning")
+def test_products_of_numpys_matrices() -> None:
+    """`*` of a numpy.matrix is a product in NumPy; element by element it would be another number, without a word."""
+    x, matrix = ng.matrix("x"), np.matrix([[1.0, 2.0], [3.0, 4.0]])
+    for attempt in (lambda: matrix * x, lambda: x * matrix):
+        with pytest.raises(TypeError, match=r"numpy.matrix is the product.*\n  fix: `@` for the product"):
+            attempt()
+    value = np.array([[1.0, 1.0], [0.0, 2.0]])
+    found = ng.function([x], [matrix @ x, x @ matrix, matrix + x, ng.mul(matrix, x)])(value)
+    plain = np.asarray(matrix)
+    for got, wanted in zip(found, (plain @ value, value @ plain, plain + value, plain * value), strict=True):
+        np.testing.assert_array_equal(got, wanted)
 
 
 def test_what_to_do_with_values_that_are_no_arrays() -> None:

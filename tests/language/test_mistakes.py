@@ -181,7 +181,7 @@ def test_settings() -> None:
     assert text(AttributeError, lambda: setattr(ng.config, "floatx", "float32")) == (
         "numgraph has no setting 'floatx'; there are: floatX, target, on_unused_input, on_empty_givens, cache_dir, "
         "cache_limit, scan_memory, threads, cuda_graphs, cuda_loops, cuda_tf32, cuda_wait, cpu, standard_passes, "
-        "verify, check_nan, test_values, profile, perf, debug"
+        "verify, check_nan, check_bounds, test_values, profile, perf, debug"
     )
     assert text(ng.OptionError, lambda: setattr(ng.config, "floatX", "float16")) == (
         "floatX must be 'float64' or 'float32', not 'float16'"
@@ -273,3 +273,45 @@ def test_axes_and_masks_raise_what_numpys_users_catch() -> None:
                 ng.function([], make(), target=target)()
     with pytest.raises(ng.ShapeError, match=r"lengths \[0, 1\] differ"):
         ng.concatenate([ng.tensor("a", shape=(1, 0)), ng.tensor("b", shape=(1, 1))])
+
+
+def test_names_of_unnamed_variables() -> None:
+    with pytest.raises(TypeError, match=r"len\(\) of <unnamed> float64\[\?\], made at .* is known only"):
+        len(ng.shared(np.zeros(2)))
+
+
+def test_what_percent_may_be() -> None:
+    x = ng.vector("x")
+    for name in ("percentile", "nanpercentile"):
+        with pytest.raises(ValueError, match=rf"{name}: q must lie in \[0, 100\], not 101"):
+            getattr(ng, name)(x, 101)
+        assert ng.function([x], getattr(ng, name)(x, [0, 50, 100]))([1.0, 2.0, 4.0]).tolist() == [1, 2, 4]
+
+
+def test_other_mistakes_of_strangers() -> None:
+    x = ng.vector("x")
+    with pytest.raises(ng.InputError, match=r"inputs must be a list or tuple of variables, got <generator object .*$"):
+        ng.function((v for v in [x]), x)
+    with pytest.raises(ng.ShapeError, match="split into 3 equal parts: a length is 2, not 0"):
+        ng.function([x], ng.split(x, 3))([1.0, 2.0])
+    with pytest.raises(TypeError, match=r"pow of variables takes no modulus\n  fix: \(x \*\* y\) % n"):
+        pow(x, 2, 3)
+    with pytest.raises(ng.OptionError, match="debug must be 0, 1, 2 or 3, not 'x'"):
+        ng.config.debug = "x"  # type: ignore[assignment]
+    with pytest.raises(ng.OptionError, match="cache_dir must be a folder, not None"):
+        ng.config.cache_dir = None  # type: ignore[assignment]
+    with pytest.raises(ng.ShapeError, match="irfft: n: a length of 0 is not enough: 1 or more"):
+        ng.fft.irfft(ng.fft.rfft(x), n=0)
+    with pytest.raises(TypeError, match="missing 1 required positional argument") as caught:
+        ng.scan(lambda a, h: a + h, x)
+    assert caught.value.__notes__[0] == (
+        "scan calls its function with 1 elements of sequences, then 0 values of outputs before, then 0 of non_sequences"
+    )
+    inner = "raised by the function itself"
+
+    def step(v: Any) -> Any:
+        raise TypeError(inner)
+
+    with pytest.raises(TypeError, match=inner) as caught:
+        ng.scan(step, x)
+    assert not any("scan calls" in note for note in getattr(caught.value, "__notes__", []))

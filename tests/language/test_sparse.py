@@ -147,3 +147,9 @@ def test_numbers_that_are_not_finite() -> None:
         for target in TARGETS:
             found = ng.function([], S @ x, target=target)()
             np.testing.assert_array_equal(np.asarray(found).reshape(4, -1)[:, 0], [np.inf, np.nan, -1, 0])
+
+
+def test_complex_matrices_are_refused() -> None:
+    """Their imaginary parts were left out, with a warning of NumPy's."""
+    with pytest.raises(DtypeError, match="elements are real numbers, not complex128"):
+        ng.sparse.shared(scipy.sparse.eye_array(2) * 1j)

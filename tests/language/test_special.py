@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import os
 from collections.abc import Callable
 from typing import Any
@@ -83,6 +84,21 @@ def test_kernels_of_devices(name: str) -> None:
         got = np.where(small, wanted, kernel(*(np.where(small, 1.0, a) for a in np.broadcast_arrays(*arrays))))
     # the logarithm of what is near 1
     np.testing.assert_allclose(got, wanted, rtol=rtol, atol=1e-11 if function == "betaln" else 0)
+
+
+def test_beta_of_numbers_below_zero() -> None:
+    """On a device as SciPy's on the processor: signs, poles, and poles that cancel."""
+    ends = [-50.5, -7.0, -3.0, -2.5, -1.0, -0.5, -1e-3, -0.0, 0.5, 1.0, 3.0, 7.5, 30.0, np.inf, -np.inf, np.nan]
+    a, b = (np.array(v) for v in zip(*itertools.product(ends, repeat=2), strict=True))
+    with np.errstate(all="ignore"):
+        for name in ("beta", "betaln"):
+            kernel = np.vectorize(getattr(importlib.import_module("numgraph.kernels.incomplete"), f"{name}_f64"))
+            np.testing.assert_allclose(kernel(a, b), getattr(sp, name)(a, b), rtol=1e-11, atol=1e-12, err_msg=name)
+    u, v = ng.vectors("u", "v")
+    f = ng.function([u, v], [ng.beta(u, v), ng.betaln(u, v)], target="cuda-sim")
+    some = np.array([-2.5, -0.5, -3.0, 2.0, -1.0]), np.array([0.3, -1.5, 2.0, -0.7, 4.0])
+    for got, wanted in zip(f(*some), (sp.beta(*some), sp.betaln(*some)), strict=True):
+        np.testing.assert_allclose(np.asarray(got), wanted, rtol=1e-12)
 
 
 def test_orders_whose_scaled_functions_are_out_of_range() -> None:

@@ -309,7 +309,7 @@ def test_print_of_a_gradient_and_in_a_sweep(target: str, capsys: pytest.CaptureF
 def test_print_where_it_is_not_printed(tmp_path: Any) -> None:
     x = ng.vector("x")
     h, _ = ng.scan(lambda t: ng.Print("step")(t) + 1, x)
-    with pytest.warns(UserWarning, match=r"Print\('step'\) prints nothing inside of a scan"):
+    with pytest.warns(UserWarning, match=r"Print\('step'\) prints nothing inside of a scan or a branch"):
         f = ng.function([x], h)
     assert f([1.0]).tolist() == [2]
     with pytest.raises(ng.OptionError, match="a function that prints is not exported"):

@@ -113,3 +113,21 @@ def test_the_message_names_the_function() -> None:
                 ng.ShapeError, match=rf"categorical_crossentropy: a length is {labels}, not 3\n  y: int64"
             ):
                 f(np.ones((3, 2)), np.zeros(labels, int))
+
+
+def test_gradients_keep_the_known_lengths_of_1() -> None:
+    """Of each op that makes them: what is done with a gradient broadcasts by its type."""
+    x, m = ng.tensor("x", dtype="float64", shape=(1, None)), ng.matrix("m")
+    costs = [
+        (x * m).sum(), ng.dot(x, m).sum(), (x[:, 1:] ** 2).sum(), x.T.sum(), (x.reshape((-1,)) ** 2).sum(),
+        (ng.concatenate([x, m]) ** 2).sum(), ng.max(x, axis=1).sum(), (x[[0, 0]] ** 2).sum(), ng.softmax(x, 1)[0, 0],
+        ng.stack([x, x])[1, 0].sum(), ng.repeat(x, 2, axis=0).sum(), ng.scan(lambda r: r * 2.0, x)[0].sum(),
+        ng.sort(x, axis=1)[0, 0], ng.set_subtensor(m[:1], x).sum(), ng.pad(x, 1).sum(), ng.roll(x, 1, axis=1)[0, 0],
+    ]  # fmt: skip
+    for cost in costs:
+        assert ng.grad(cost, x).type.shape[0] == 1, ng.pprint(cost)
+    slope = ng.grad((ng.concatenate([x, m]) ** 2).sum(), x)
+    f = ng.function([x, m], [slope, ng.squeeze(slope, 0)])
+    value = np.array([[1.0, 2.0]])
+    for got in f(value, np.ones((3, 2))):
+        np.testing.assert_array_equal(got.ravel(), [2, 4])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections import OrderedDict
 from typing import Any
 
@@ -340,3 +341,80 @@ def test_private_state_beside_shared_state() -> None:
     assert [f(1.0), f(1.0), f(1.0)] == [1, 3, 7]
     assert s.get_value() == 7 and f[k] == 8
     assert [t.name for t, _ in f.updates] == ["s"]
+
+
+# -- memory that several variables borrow ------------------------------------------------------------------------
+
+
+def lent(*arrays: Any) -> list[ng.SharedVariable]:
+    return [ng.shared(a, f"s{k}", borrow=True) for k, a in enumerate(arrays)]
+
+
+def test_variables_that_are_only_read_may_share_memory() -> None:
+    memory = np.arange(6.0)
+    a, b = lent(memory[:4], memory[2:])
+    c = ng.shared(0.0, "c")
+    f = ng.function([], [a.sum(), b.sum()], updates=[(c, c + a.sum() * b.sum())])
+    assert [float(v) for v in f()] == [6.0, 14.0] and c.get_value() == 84
+    assert np.shares_memory(a.get_value(borrow=True), b.get_value(borrow=True))
+
+
+@pytest.mark.parametrize(("first", "second", "apart"), [
+    (slice(0, 4), slice(3, 6), False), (slice(2, 4), slice(0, 6), False), (slice(0, 6), slice(0, 6), False),
+    (slice(0, 3), slice(3, 6), True), (slice(3, 6), slice(0, 3), True), (slice(2, 2), slice(0, 6), True),
+])  # fmt: skip
+@pytest.mark.parametrize("written", [[0], [1], [0, 1]])
+def test_updates_of_borrowed_memory(first: slice, second: slice, apart: bool, written: list[int]) -> None:
+    memory = np.arange(6.0)
+    both = lent(memory[first], memory[second])
+    updates = [(both[k], both[k] + both[1 - k].sum()) for k in written]
+    if apart:
+        before = [v.get_value() for v in both]
+        ng.function([], updates=updates)()
+        for k in range(2):
+            wanted = before[k] + (before[1 - k].sum() if k in written else 0)
+            np.testing.assert_array_equal(both[k].get_value(), wanted)
+        return
+    with pytest.raises(ng.SharedMemoryError, match=f"a function updates s{written[0]}"):
+        ng.function([], updates=updates)
+
+
+def test_memory_that_is_borrowed_after_the_function_was_made() -> None:
+    memory = np.arange(8.0)
+    a, b = lent(memory[:3], memory[3:6])
+    f = ng.function([], a.sum(), updates=[(b, b + 1)])
+    with pytest.raises(ng.SharedMemoryError, match="s0 and s1 share memory"):
+        b.set_value(memory[2:5], borrow=True)
+    with pytest.raises(ng.SharedMemoryError):
+        a.set_value(memory[5:7], borrow=True)
+    assert b.get_value(borrow=True) is not memory and a.get_value().tolist() == [0, 1, 2]
+    b.set_value(memory[6:], borrow=True)
+    assert f() == 3 and b.get_value().tolist() == [7, 8]
+    del f
+    gc.collect()
+    b.set_value(memory[2:5], borrow=True)
+
+
+def test_a_file_that_is_mapped_twice(tmp_path: Any) -> None:
+    path = tmp_path / "data.bin"
+    np.arange(6.0).tofile(path)
+    one, other = (np.memmap(path, "float64", mode="r+") for _ in range(2))
+    a, b, c = lent(one[2:], other[:3], other[:2])
+    with pytest.raises(ng.SharedMemoryError):
+        ng.function([], a.sum(), updates=[(b, b + 1)])
+    ng.function([], a.sum(), updates=[(c, c + 1)])()
+    assert c.get_value().tolist() == [1, 2]
+    copied = ng.shared(np.memmap(path, "float64", mode="c")[2:], borrow=True)
+    ng.function([], copied.sum(), updates=[(b, b + 1)])
+
+
+def test_the_memory_of_another_variable_is_not_borrowed() -> None:
+    online, target = ng.shared(np.zeros(3), "online"), ng.shared(np.ones(3), "target")
+    step = ng.function([], updates=[(online, online + 1)])
+    target.set_value(online.get_value(borrow=True), borrow=True)
+    copy = ng.shared(online.get_value(borrow=True)[:2], "copy", borrow=True)
+    step()
+    assert target.get_value().tolist() == [0, 0, 0] and copy.get_value().tolist() == [0, 0]
+    own = online.get_value(borrow=True)
+    online.set_value(own, borrow=True)
+    assert online.get_value(borrow=True) is own

@@ -210,3 +210,52 @@ def test_pickles_by_name() -> None:
     np.testing.assert_allclose(ng.function([u, v], again)([1.0], [2.0]), [[-1.0]])
     with pytest.raises(FunctionError, match="cannot be pickled"):
         pickle.dumps(ng.call(pairs, x, y, type=kind, shape=lambda x, y: (x[0], y[0])))
+
+
+@numba.njit
+def put(out: Any, i: int) -> None:
+    out[i] = 7.0
+
+
+@numba.njit
+def one_too_many(x: Any, out: Any) -> None:
+    for i in range(len(x) + 1):
+        put(out, i)
+
+
+def test_an_index_out_of_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The reference always looks, compiled code where it is asked to, also in what the function calls."""
+    x, w = ng.vector("x"), ng.shared(0.0, name="w")
+
+    def function(target: str) -> ng.Function:
+        return ng.function([x], ng.call(one_too_many, x, type=x.type), updates=[(w, w + x[0])], target=target)
+
+    checked = [function("reference")]
+    unchecked = function("cpu")
+    monkeypatch.setattr(ng.config, "check_bounds", True)
+    checked.append(function("cpu"))
+    assert checked[1].source != unchecked.source
+    for f in checked:
+        with pytest.raises(FunctionError, match="raised IndexError: index is out of bounds\n  x: float64") as caught:
+            f([1.0, 2.0])
+        assert isinstance(caught.value.__cause__, IndexError) and w.get_value() == 0
+    free = numba.njit(boundscheck=False)(smooth.py_func)
+    assert ng.function([x], ng.call(free, x, 1, type=x.type))([3.0]) == [3]
+    table = np.arange(3.0)
+    looked_up = ng.function([x], ng.elementwise(lambda k: table[int(k)], x))
+    with pytest.raises(FunctionError, match=r"raised IndexError for \(3.0\)"):
+        looked_up([2.0, 3.0])
+
+
+def test_what_is_written_into_an_input_is_seen_by_the_reference() -> None:
+    x = ng.vector("x")
+
+    def writes(x: Any, out: Any) -> None:
+        x.flat[0] = 5.0
+        out[0] = 1.0
+
+    f = ng.function([x], ng.call(writes, x, type=ng.TensorType("float64", (1,))), target="reference")
+    mine = np.zeros(2)
+    with pytest.raises(FunctionError, match=r"writes: wrote into its input 0, which is read-only\n  fix: .*x.copy\(\)"):
+        f(mine)
+    assert mine.tolist() == [0, 0]

@@ -107,8 +107,18 @@ def test_a_compiler_that_is_switched_off_says_so(tmp_path: Path, filled: Path) -
     code = f"try:\n{indent(PROGRAM, '    ')}\nexcept Exception as error:\n    print(error)"
     said = ran(code, tmp_path, NUMBA_DISABLE_JIT="1")
     assert said.startswith("NUMBA_DISABLE_JIT is set") and "reference" in said
-    # what is in the cache needs no compiler
+    # what is in the cache needs no compiler, to be read of it neither
     assert ran(code, filled, NUMBA_DISABLE_JIT="1") == ""
+    filled = shutil.copytree(filled, tmp_path / "filled")
+    known = f"{PROGRAM}\nf.explain(), f.source, f.listing"
+    assert ran(known, filled, NUMBA_DISABLE_JIT="1") == ""
+    switched = "import numba\nnumba.config.DISABLE_JIT = 1\n"
+    for asked in ("f.compiled", "f.inspect_llvm()", "f.profile([1.0])", "f.record.to_json()"):
+        code = f"{switched}{PROGRAM}\ntry:\n    {asked}\nexcept Exception as error:\n    print(error)"
+        assert ran(code, filled).startswith("NUMBA_DISABLE_JIT is set, so Numba compiles nothing\n  fix: "), asked
+    user = "ng.elementwise(lambda x: x + 1, ng.vector('x'))"
+    code = f"{switched}import numgraph as ng\ntry:\n    {user}\nexcept Exception as error:\n    print(error)"
+    assert "say what function returns, dtype=" in ran(code, filled)
 
 
 def test_dumps_show_what_is_in_the_cache_already(filled: Path) -> None:

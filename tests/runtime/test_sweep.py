@@ -238,7 +238,7 @@ def test_arguments_are_looked_at_as_those_of_a_call() -> None:
     f = ng.function([x], x * 2)
     masked = np.ma.masked_array([1.0, 2.0, 3.0], mask=[False, True, False])
     refused: list[tuple[Any, str]] = [
-        (masked, "x: got a masked array, whose mask would be lost"),
+        (masked, "x: got a masked array: its mask would be lost"),
         ([1, [2]], "x: this list is no array of numbers"),
         ((v for v in (1.0, 2.0)), r"(?s)x: got generator, .*fix: make a list of it"),
         (np.array([1, 2], object), "x: got ndarray of shape"),

@@ -294,3 +294,19 @@ def test_of_no_steps_all_rows_of_a_state_have_the_lengths_of_its_first_value(tar
     for f in (alone, both):
         with pytest.raises(ng.ShapeError, match="a step changes the length"):
             f([2.0], 1)
+
+
+@pytest.mark.parametrize("target", ["cpu", "reference"])
+def test_operands_that_no_result_needs_are_not_computed(target: str) -> None:
+    """Of a state that only an output depends on which nobody asks for, and what its steps take from outside."""
+    w, y = ng.vector("w"), ng.vector("y")
+    fails = y[ng.cast(w, "int64") + 100]
+
+    def step(v: Any, a: Any, b: Any) -> Any:
+        return [a + v, b + fails.sum() * y[100]]
+
+    (needed, other), _ = ng.scan(step, w, [ng.constant(0.0), ng.constant(1.0) / y[7]])
+    f = ng.function([w, y], needed, target=target, on_unused_input="ignore")
+    assert f([0.0, 1.0, 2.0], [1.0]).tolist() == [0, 1, 3]
+    with pytest.raises(IndexError):
+        ng.function([w, y], other, target=target)([0.0], [1.0])

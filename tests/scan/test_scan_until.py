@@ -133,18 +133,51 @@ def test_inner_loops_of_lengths_that_the_outer_one_decides() -> None:
     assert got[0].tolist() == [1, 2, 8] and got[1].tolist() == [1, 2, 4]
 
 
-@pytest.mark.parametrize("last", [False, True])
-def test_compiled_code_stores_nothing_whose_length_a_step_decides(last: bool) -> None:
+def test_compiled_code_stores_nothing_whose_length_a_step_decides() -> None:
     n = ng.lvector("n")
 
-    def step(k: Any) -> Any:
-        s, _ = ng.scan(lambda h: (h + 1.0, ng.until(h >= k)), outputs_info=0.0, n_steps=9)
-        return s[-1] if last else s.sum()
+    def counted(k: Any) -> Any:
+        return ng.scan(lambda h: (h + 1.0, ng.until(h >= k)), outputs_info=0.0, n_steps=9)[0]
 
-    s, _ = ng.scan(step, sequences=n)
-    assert ng.function([n], s, target="reference")([0, 1, 3]).tolist() == ([1, 2, 4] if last else [1, 3, 10])
-    with pytest.raises(ng.ShapeError, match=r"scan: a length depends on what a step computes(.|\n)*fix: keep"):
-        ng.function([n], s, target="cpu")
+    total, _ = ng.scan(lambda k: counted(k).sum(), sequences=n)
+    assert ng.function([n], total, target="reference")([0, 1, 3]).tolist() == [1, 3, 10]
+    with pytest.raises(
+        ng.ShapeError, match=r"a length depends on what a step computes(.|\n)*`until` ends a scan within a"
+    ):
+        ng.function([n], total, target="cpu")
+    last, _ = ng.scan(lambda k: counted(k)[-1], sequences=n)
+    assert both([n], [last], ([0, 1, 3],))[0].tolist() == [1, 2, 4]
+
+
+def doubled(v: Any) -> Any:
+    """Twice as much, until it is above 10."""
+    return ng.scan(lambda h: (h * 2.0, ng.until(h > 10.0)), outputs_info=[v], n_steps=20)[0]
+
+
+@pytest.mark.filterwarnings("ignore:vectorize. there is no rule:UserWarning")
+def test_a_scan_that_ends_for_each_element_of_a_new_axis() -> None:
+    """Each element has steps of its own: none has the number of another one."""
+    v, x = ng.scalar("v"), ng.vector("x")
+    values = [1.0, 2.0, 30.0]
+    h = doubled(v)
+    got = both([x], ng.vectorize([h[-1], h.shape[0], v + h[-1]], {v: x}), (values,))
+    assert [g.tolist() for g in got] == [[32, 32, 60], [5, 4, 1], [33, 34, 90]]
+    slope = ng.vectorize(ng.grad(h.sum(), v), {v: x})
+    assert ng.function([x], slope, target="reference")(values).tolist() == [62, 30, 2]
+    with pytest.raises(ng.ShapeError, match=r"`until` ends a scan within a step.*\n  fix: one scan over all of them"):
+        ng.function([x], slope, target="cpu")
+
+
+def test_the_way_to_do_that_with_gradients() -> None:
+    """What `ENDS` of schedule/scans says."""
+    x = ng.vector("x")
+
+    def step(h: Any, done: Any) -> Any:
+        return [ng.where(done, h, h * 2.0), done | (h > 10.0)], ng.until(ng.all(done | (h > 10.0)))
+
+    (h, _), _ = ng.scan(step, outputs_info=[x, ng.zeros_like(x, dtype="bool")], n_steps=20)
+    got = both([x], [h[-1], ng.grad(h[-1].sum(), x)], ([1.0, 2.0, 30.0],))
+    assert [g.tolist() for g in got] == [[32, 32, 60], [32, 16, 2]]
 
 
 def test_updates_of_a_scan_in_a_scan() -> None:

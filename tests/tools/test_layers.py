@@ -16,9 +16,9 @@ PACKAGE = ROOT / "numgraph"
 # Imports within functions count too.
 LAYERS = """
     checkout errors config text folding absent whole pickled source userfunctions lengths.dims types randoms scalars
-    op protocols operators foreign graph alike storage arguments shared saving ops linalg fft sparse tensor random
-    patterns substitution stable formula givens updates reach subgraphs scanning vectorizing grad jacobians optimize
-    optim reference program prints destinations binder printing explain.explanation profiling.result
+    op foreign protocols operators graph alike overlaps storage arguments shared saving ops linalg fft sparse tensor
+    random patterns substitution stable formula givens updates reach subgraphs scanning vectorizing grad jacobians
+    optimize optim reference program prints destinations binder printing explain.explanation profiling.result
     inspector.machinecode inspector.making inspector.record passes cache fingerprint convention lengths.rules traits
     ir lengths elements rewrite schedule loops emit processor lower target runtime explain cuda compile cuda.passes
     recorded recall call profiling sweep nonfinite testvalues inspectable function minimizing testing compat
