@@ -359,7 +359,7 @@ def evaluated(variable: Variable, inputs: Mapping[Any, Any] | None = None) -> ND
     Raises what `function` and its calls raise, and InputError for a name that none or several have. Default updates of
     shared variables are carried out, as by any function.
     """
-    given = {_named(variable, k) if isinstance(k, str) else k: v for k, v in (inputs or {}).items()}
+    given = {named(variable, k) if isinstance(k, str) else k: v for k, v in (inputs or {}).items()}
     for key in given:
         if not isinstance(key, Variable):
             raise InputError(f"eval: the keys of inputs must be variables or their names, got {key!r}")
@@ -375,7 +375,7 @@ def evaluated(variable: Variable, inputs: Mapping[Any, Any] | None = None) -> ND
     return result
 
 
-def _named(variable: Variable, name: str) -> Variable:
+def named(variable: Variable, name: str) -> Variable:
     """The variable of that name among those that `variable` depends on."""
     found = [v for v in toposort([variable]) if v.name == name]
     if len(found) != 1:

@@ -11,7 +11,9 @@ from numgraph.compat.variables import shape_vector
 from numgraph.config import config
 from numgraph.errors import GivensError, OptionError, ShapeError, UpdateError
 from numgraph.foreign import is_sparse
+from numgraph.function import evaluated as native_evaluated
 from numgraph.function import function as native_function
+from numgraph.function import named
 from numgraph.givens import clone as native_clone
 from numgraph.givens import pairs
 from numgraph.graph import Variable, toposort
@@ -128,6 +130,14 @@ def function(
         return sparsecalls.build(build, given, outputs, updates, found)
     checked = mode == "NanGuardMode" or getattr(mode, "checks", False)
     return _checking(build, given, outputs, updates, givens) if checked else build(given, outputs, updates, givens)
+
+
+def evaluated(self: Variable, inputs_to_values: Any = None) -> Any:
+    """As the native `eval`, also of what depends on clones of shared variables."""
+    if not graphs.clones_of([self]):
+        return native_evaluated(self, inputs_to_values)
+    given = {named(self, k) if isinstance(k, str) else k: v for k, v in (inputs_to_values or {}).items()}
+    return function(list(given), self, on_unused_input="ignore")(*given.values())
 
 
 def _checking(build: Callable[..., Any], *what: Any) -> Any:

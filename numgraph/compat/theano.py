@@ -9,9 +9,9 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from numgraph.compat import modules, variables
+from numgraph.compat import functions, modules, variables
 
-variables.install()
+variables.install(functions.evaluated)
 modules.fill(sys.modules, sys.modules[__name__])
 
 

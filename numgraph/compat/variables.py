@@ -7,7 +7,7 @@ round, as Theano's.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary, ref
@@ -165,8 +165,9 @@ def broadcastable(self: SharedVariable) -> tuple[bool, ...]:
 _PROPERTIES = {"tag": tag, "owner": owner}
 
 
-def install() -> None:
-    """Add the attributes to numgraph's classes."""
+def install(evaluated: Callable[..., Any]) -> None:
+    """Add the attributes to numgraph's classes. evaluated: what `x.eval({y: value})` is."""
+    setattr(Variable, "eval", evaluated)  # noqa: B010  # it has another one
     for name, getter in _PROPERTIES.items():
         if not hasattr(Variable, name):
             setattr(Variable, name, property(getter))

@@ -93,6 +93,13 @@ def test_a_clone_is_updated_as_its_original(target: str) -> None:
         theano.function([x], [], updates=[(running, x), (mean, x)])
 
 
+def test_values_of_what_depends_on_a_clone_and_its_original(target: str) -> None:
+    mean, x, y = _averaged(np.zeros(2))
+    for k in range(2):
+        assert (y + mean).eval({x: np.array([2.0, 4.0])}).tolist() == [[2, 4], [3, 6]][k]
+    assert mean.get_value().tolist() == [1.5, 3] and (y * 2).eval({"x": np.zeros(2)}).tolist() == [0, 0]
+
+
 def test_copies_of_clones_share_a_value_of_their_own() -> None:
     mean, x, y = _averaged(np.zeros(2))
     for made in (copy.deepcopy([mean, x, y]), pickle.loads(pickle.dumps([mean, x, y]))):
