@@ -314,7 +314,10 @@ def flatten(x: Any, ndim: int = 1) -> Variable:
         raise ShapeError(f"flatten: {ndim} axes from {describe(v)}, which has {v.ndim}")
     if v.ndim == ndim:
         return v
-    return reshape(v, (*ln.dims_of(v)[: ndim - 1], -1))
+    lengths = ln.dims_of(v)
+    # a length of -1 would be 0 where one of the first is
+    last = -1 if ndim == 1 else ln.product(lengths[ndim - 1 :])
+    return reshape(v, (*lengths[: ndim - 1], last))
 
 
 def ravel(x: Any) -> Variable:

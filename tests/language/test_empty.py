@@ -157,3 +157,13 @@ def test_known_lengths(target: str) -> None:
     assert zero.tolist() == [0.0] * 3
     with pytest.raises(ShapeError, match="max: axis 1 is empty"):
         ng.function([x], ng.max(x, 1), target=target)(np.zeros((3, 0)))
+
+
+def test_flattened_nothing_keeps_the_lengths_of_an_element(target: str) -> None:
+    """Also where it is known that there is nothing: a minibatch without rows has rows of as many elements as others."""
+    x = ng.tensor3("x")
+    nothing = ng.tensor(dtype="float64", shape=(0, 2, 3), name="nothing")
+    made = [ng.flatten(v, 2) for v in (x, nothing, ng.zeros((0, 2, 3)), ng.zeros((2, 0, 3)), x[:0])]
+    f = ng.function([x, nothing], [*made, ng.dot(made[2], np.ones((6, 4)))], target=target)
+    found = f(np.zeros((0, 2, 3)), np.zeros((0, 2, 3)))
+    assert [v.shape for v in found] == [(0, 6), (0, 6), (0, 6), (2, 0), (0, 6), (0, 4)]
