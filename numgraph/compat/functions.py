@@ -25,6 +25,7 @@ from numgraph.shared import shared as native_shared
 from numgraph.source import warn
 from numgraph.testing import verify_grad as native_verify_grad
 
+Pairs = list[tuple[Any, Any]]
 # Theano's names for what compares values while a function runs; here nothing does.
 _CHECKING = ("DebugMode", "DEBUG_MODE")
 _PLAIN = ("Mode", "FAST_RUN", "FAST_COMPILE", "ProfileMode", "PROFILE_MODE", "JAX", "NUMBA")
@@ -111,7 +112,7 @@ def function(
     through the earlier ones, `[(b, c), (a, b)]` puts c in the place of a. OptionError for an unknown mode.
     """
     # read twice, so an iterator would be empty the second time
-    updates = list(pairs(updates, "updates", UpdateError))
+    updates, givens = list(pairs(updates, "updates", UpdateError)), list(pairs(givens, "givens", GivensError))
     given = [_input(item) for item in inputs] if isinstance(inputs, list | tuple) else inputs
     updates, givens = _for_originals(outputs, updates, givens, no_default_updates)
     options = {
@@ -126,8 +127,7 @@ def function(
     if sparsecalls.holds_sparse(given, outputs, updates, givens):
         # the lengths of a matrix belong to it, whether they are used or not
         options["on_unused_input"] = "ignore"
-        found = list(pairs(givens, "givens", GivensError))
-        return sparsecalls.build(build, given, outputs, updates, found)
+        return sparsecalls.build(build, given, outputs, updates, givens)
     checked = mode == "NanGuardMode" or getattr(mode, "checks", False)
     return _checking(build, given, outputs, updates, givens) if checked else build(given, outputs, updates, givens)
 
@@ -217,15 +217,14 @@ def _chained(givens: Any, outputs: Any, updates: Any) -> list[tuple[Any, Any]]:
     return [(k, v) for k, v in result if id(k) not in spent or id(k) in needed]
 
 
-def _for_originals(outputs: Any, updates: Any, givens: Any, no_default_updates: Any) -> tuple[Any, Any]:
+def _for_originals(outputs: Any, updates: Pairs, givens: Pairs, no_default_updates: Any) -> tuple[Pairs, Pairs]:
     """Updates and givens with the originals in the place of clones of shared variables, and their default updates."""
-    values = [v for _, v in pairs(givens, "givens", GivensError)]
-    roots = [getattr(v, "variable", v) for v in (*_listed(outputs), *(v for _, v in updates), *values)]
+    roots = [getattr(v, "variable", v) for v in (*_listed(outputs), *(v for _, v in (*updates, *givens)))]
     found = graphs.clones_of([v for v in roots if isinstance(v, Variable)])
     if not found and not any(isinstance(v, graphs.SharedClone) for v, _ in updates):
         return updates, givens
     updates = [(v.original if isinstance(v, graphs.SharedClone) else v, new) for v, new in updates]
-    given = list(pairs(givens, "givens", GivensError))
+    given = list(givens)
     replaced = {key for key, _ in given}
     kept = no_default_updates if isinstance(no_default_updates, list) else []
     for v in found:

@@ -84,6 +84,14 @@ def test_default_updates_of_clones(target: str) -> None:
     assert mean.get_value().tolist() == [7, 8]
 
 
+def test_givens_are_read_once(target: str) -> None:
+    """As an iterator, with a clone among the variables and without."""
+    mean, x, y = _averaged(np.ones(2))
+    for made, wanted in ((x * mean, [3, 3]), (y * mean, [3, 3])):
+        f = theano.function([], made, givens=zip([x], [np.full(2, 3.0)], strict=True), no_default_updates=True)
+        assert f().tolist() == wanted
+
+
 def test_a_clone_is_updated_as_its_original(target: str) -> None:
     mean, x, _ = _averaged(np.zeros(2))
     running = theano.clone(mean, share_inputs=False)
