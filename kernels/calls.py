@@ -21,10 +21,10 @@ def called(function):
 
 
 @register_jitable
-def _begin(count, step, chunk, chunks):
+def begin_of(count, chunk, chunks, step):
     """Where a chunk begins: a multiple of `step`, or the end."""
-    tiles = (count + step - 1) // step
-    return min(tiles * chunk // chunks * step, count)
+    steps = (count + step - 1) // step
+    return min(steps * chunk // chunks * step, count)
 
 
 @register_jitable
@@ -42,10 +42,10 @@ def sgemm(units, chunk, chunks, scratch, m, n, k, alpha, a, a_row, a_col, b, b_r
     number.
     """
     if divides_columns(n, chunks):
-        n0, n1 = _begin(n, _COLUMNS, chunk, chunks), _begin(n, _COLUMNS, chunk + 1, chunks)
+        n0, n1 = begin_of(n, chunk, chunks, _COLUMNS), begin_of(n, chunk + 1, chunks, _COLUMNS)
         _sgemm(units, 0, m, n0, n1, m, n, k, 0, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch)
     else:
-        m0, m1 = _begin(m, _ROWS, chunk, chunks), _begin(m, _ROWS, chunk + 1, chunks)
+        m0, m1 = begin_of(m, chunk, chunks, _ROWS), begin_of(m, chunk + 1, chunks, _ROWS)
         _sgemm(units, m0, m1, 0, n, m, n, k, 0, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch)
 
 
@@ -53,10 +53,10 @@ def sgemm(units, chunk, chunks, scratch, m, n, k, alpha, a, a_row, a_col, b, b_r
 def dgemm(units, chunk, chunks, scratch, m, n, k, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row):
     """As `sgemm`, for float64."""
     if divides_columns(n, chunks):
-        n0, n1 = _begin(n, _COLUMNS, chunk, chunks), _begin(n, _COLUMNS, chunk + 1, chunks)
+        n0, n1 = begin_of(n, chunk, chunks, _COLUMNS), begin_of(n, chunk + 1, chunks, _COLUMNS)
         _dgemm(units, 0, m, n0, n1, m, n, k, 0, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch)
     else:
-        m0, m1 = _begin(m, _ROWS, chunk, chunks), _begin(m, _ROWS, chunk + 1, chunks)
+        m0, m1 = begin_of(m, chunk, chunks, _ROWS), begin_of(m, chunk + 1, chunks, _ROWS)
         _dgemm(units, m0, m1, 0, n, m, n, k, 0, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch)
 
 

@@ -22,7 +22,7 @@ element of a result is the same sum in the same order whatever the number of chu
 """
 
 from numba.extending import register_jitable
-from numgraph.kernels.calls import multiply
+from numgraph.kernels.calls import begin_of, multiply
 from numgraph.kernels.foreign import at, place
 from numgraph.kernels.patches import (
     COLUMNS,
@@ -41,7 +41,6 @@ from numgraph.kernels.patches import (
     SHARED,
     C,
     K,
-    begin_of,
     block,
     clear,
     division,

@@ -254,13 +254,6 @@ def block(piece, end, geometry, many, span):
 
 
 @register_jitable
-def begin_of(count, chunk, chunks, step):
-    """Where a chunk begins: a multiple of `step`, or the end."""
-    steps = (count + step - 1) // step
-    return min(steps * chunk // chunks * step, count)
-
-
-@register_jitable
 def even(count, chunks):
     """Whether the largest chunk of whole ones of so many takes an eighth longer than the average at most."""
     return 8 * ((count + chunks - 1) // chunks * chunks - count) <= count
