@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 import numgraph as ng
-from bench.gpu.tools import Context, Section, bits, relative_error
+from bench.gpu.tools import Context, Section, bits, call_seconds, relative_error
 
 # Steps, rows of a minibatch, units: a step is the work of one block of threads, of several, the most that is not left
 # to launches.
@@ -91,15 +90,10 @@ def loops(context: Context) -> Section:
 
 def timed(context: Context, f: Callable[[], Any]) -> tuple[float, float]:
     """Launches and seconds of a training step."""
-    device, count, seconds = context.device, context.pick(1, 20), []
+    device, count = context.device, context.pick(1, 20)
     for _ in range(2):
         f()
     device.wait()
     before = device.counts.copy()
-    for _ in range(context.pick(1, 5)):
-        began = time.perf_counter()
-        for _ in range(count):
-            f()
-        device.wait()
-        seconds.append((time.perf_counter() - began) / count)
+    seconds = call_seconds(context, f, count)
     return device.counts.minus(before).launches / count / len(seconds), min(seconds)

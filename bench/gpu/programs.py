@@ -10,7 +10,7 @@ import numpy as np
 import numgraph as ng
 from bench import problems
 from bench.gpu.elementwise import compared
-from bench.gpu.tools import Context, Section, bits, least_seconds, relative_error
+from bench.gpu.tools import Context, Section, bits, call_seconds, least_seconds, relative_error
 from bench.peers import Program, with_numgraph
 from bench.problems import Sizes
 from numgraph.cuda.array import from_host
@@ -182,13 +182,7 @@ def chains(context: Context) -> Section:
     count = context.pick(1, 20)
     f()
     device.wait()
-    seconds = []
-    for _ in range(context.pick(1, 5)):
-        began = time.perf_counter()
-        for _ in range(count):
-            f()
-        device.wait()
-        seconds.append((time.perf_counter() - began) / count)
+    seconds = call_seconds(context, f, count)
     big = from_host(device, np.zeros(2 * length, np.float32))
     half = 4 * length
     copy = least_seconds(device, lambda: device.copy(big.address + half, big.address, half), context.pick(0.0, 0.02))

@@ -87,6 +87,18 @@ def context(target: str, seconds: float = math.inf) -> Context:
     return Context(device_for(target)[0], target, time.monotonic() + seconds)
 
 
+def call_seconds(context: Context, f: Callable[[], Any], count: int) -> list[float]:
+    """Seconds of a call, of several rounds of `count` calls that follow each other."""
+    seconds = []
+    for _ in range(context.pick(1, 5)):
+        began = time.perf_counter()
+        for _ in range(count):
+            f()
+        context.device.wait()
+        seconds.append((time.perf_counter() - began) / count)
+    return seconds
+
+
 def least_seconds(device: Device, launches: Callable[[], None], least: float = 0.02, attempts: int = 5) -> float:
     """The least time of `launches` in several attempts, replayed often enough that each takes `least` seconds."""
     recording = device.record(launches)
