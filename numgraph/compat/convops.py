@@ -51,7 +51,7 @@ class AbstractConv2d(AbstractConv):
         return self.convolved(img, kern)
 
 
-class AbstractConv2d_gradInputs(AbstractConv):  # noqa: N801
+class AbstractConv2d_gradInputs(AbstractConv):  # noqa: N801  # Theano's name
     """The gradient for images of lengths `shape`: `op(kern, topgrad, shape)`, a transposed convolution."""
 
     def __call__(self, kern: Any, topgrad: Any, shape: Any) -> Variable:
@@ -59,7 +59,7 @@ class AbstractConv2d_gradInputs(AbstractConv):  # noqa: N801
         return self.gradient("inputs", topgrad, kern, shape)
 
 
-class AbstractConv2d_gradWeights(AbstractConv):  # noqa: N801
+class AbstractConv2d_gradWeights(AbstractConv):  # noqa: N801  # Theano's name
     """The gradient for filters of lengths `shape`: `op(img, topgrad, shape)`."""
 
     def __call__(self, img: Any, topgrad: Any, shape: Any) -> Variable:
@@ -73,13 +73,13 @@ class AbstractConv3d(AbstractConv2d):
     count = 3
 
 
-class AbstractConv3d_gradInputs(AbstractConv2d_gradInputs):  # noqa: N801
+class AbstractConv3d_gradInputs(AbstractConv2d_gradInputs):  # noqa: N801  # Theano's name
     """The same of three axes."""
 
     count = 3
 
 
-class AbstractConv3d_gradWeights(AbstractConv2d_gradWeights):  # noqa: N801
+class AbstractConv3d_gradWeights(AbstractConv2d_gradWeights):  # noqa: N801  # Theano's name
     """The same of three axes."""
 
     count = 3
