@@ -3,6 +3,7 @@ address of theirs. Here a product is divided into chunks.
 """
 
 from numba.extending import register_jitable
+from numgraph.kernels.support import begin_of
 from numgraph.kernels.wrapping import wrapped
 
 # Rows and columns (elements) at whose multiples a product is divided: whole tiles.
@@ -18,13 +19,6 @@ def called(function):
     """As `register_jitable`. numgraph's pass does not have it inlined: for each product of a program LLVM would work on
     it anew."""
     return register_jitable(function)
-
-
-@register_jitable
-def begin_of(count, chunk, chunks, step):
-    """Where a chunk begins: a multiple of `step`, or the end."""
-    steps = (count + step - 1) // step
-    return min(steps * chunk // chunks * step, count)
 
 
 @register_jitable

@@ -22,7 +22,7 @@ element of a result is the same sum in the same order whatever the number of chu
 """
 
 from numba.extending import register_jitable
-from numgraph.kernels.calls import begin_of, multiply
+from numgraph.kernels.calls import multiply
 from numgraph.kernels.foreign import at, place
 from numgraph.kernels.patches import (
     COLUMNS,
@@ -51,6 +51,7 @@ from numgraph.kernels.patches import (
     side_by_side,
     wide_of,
 )
+from numgraph.kernels.support import begin_of
 
 # As many rows as a tile of the product has; and filters that a chunk has at least where these are divided.
 _TILE, _FILTERS = 6, 24

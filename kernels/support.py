@@ -101,6 +101,13 @@ def floor_div_int(a, b):
 
 
 @register_jitable
+def begin_of(count, chunk, chunks, step):
+    """Where a chunk begins: a multiple of `step`, or the end."""
+    steps = (count + step - 1) // step
+    return min(steps * chunk // chunks * step, count)
+
+
+@register_jitable
 def mod_int(a, b):
     """Remainder of signed integers with the sign of b; 0 for division by 0, as NumPy."""
     return a % b if b > 0 or b < -1 else a * 0

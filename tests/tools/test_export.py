@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import ast
+import builtins
+import dis
 import json
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 import numpy as np
 import pytest
 
 import numgraph as ng
+from numgraph.runtime import export
 from numgraph.runtime.used import used
 from tests.waits import python
 
@@ -305,13 +309,16 @@ def test_the_reference_target_has_nothing_to_export(tmp_path: Path) -> None:
         ng.function([x], x * 2, target="reference").export(tmp_path / "exported.py")
 
 
+KERNELS = Path(__file__).parents[2] / "kernels"
+# numgraph's own products, and what one thread of a grid runs
+NOT_EXPORTED = {"calls", "tiles", "tile_ir", "micro_ir", "dots", "dot_ir", "parts", "part_ir", "elimination", "bessel"}
+
+
 def test_kernels_share_no_names() -> None:
     """An exported module holds them one after the other, so that a name of two meanings would be that of the last."""
     places: dict[str, list[str]] = {}
-    # numgraph's own products are not exported, nor what one thread of a grid runs
-    apart = {"calls", "tiles", "tile_ir", "micro_ir", "dots", "dot_ir", "parts", "part_ir", "elimination", "bessel"}
-    for path in sorted((Path(__file__).parents[2] / "kernels").glob("*.py")):
-        if path.stem in apart:
+    for path in sorted(KERNELS.glob("*.py")):
+        if path.stem in NOT_EXPORTED:
             continue
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             targets = node.targets if isinstance(node, ast.Assign) else []
@@ -321,6 +328,19 @@ def test_kernels_share_no_names() -> None:
                 places.setdefault(name, []).append(path.stem)
     assert len(places) > 100
     assert {name: where for name, where in places.items() if len(set(where)) > 1} == {}
+
+
+@pytest.mark.parametrize("kernel", sorted({p.stem for p in KERNELS.glob("*.py")} - NOT_EXPORTED - {"__init__"}))
+def test_a_kernel_and_those_below_it_define_all_that_they_refer_to(kernel: str) -> None:
+    """A module with it has no others: where a library computes products, it has not even those that it imports."""
+    text = "\n".join(export._kernel(k) for k in export.needed_kernels(["support", kernel]))
+    codes, taken, given = [compile(text, kernel, "exec")], set(), {*dir(builtins), "__name__", "__annotations__"}
+    for code in codes:
+        codes += [constant for constant in code.co_consts if isinstance(constant, CodeType)]
+        for instruction in dis.get_instructions(code):
+            names = {"LOAD_GLOBAL": taken, "LOAD_NAME": taken, "STORE_NAME": given}.get(instruction.opname, set())
+            names.add(instruction.argval)
+    assert taken - given == set()
 
 
 # What a function and its module answer, one after the other: results, or errors with their notes.
