@@ -7,6 +7,7 @@ import os
 import platform
 import subprocess
 import sys
+import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -83,3 +84,14 @@ def blas() -> dict[str, str]:
         if pool.get("user_api") == "blas"
     ]
     return {"BLAS": "; ".join(dict.fromkeys(found))}
+
+
+def wait_until_asleep(most: float = 0.5) -> None:
+    """Wait until this process's threads no longer wait busily for more work, `most` seconds at most: a BLAS library's
+    do so for 100 milliseconds, in which another process would be timed with a part of the processors."""
+    end = time.monotonic() + most
+    while time.monotonic() < end:
+        began, used = time.monotonic(), time.process_time()
+        time.sleep(0.01)
+        if time.process_time() - used < (time.monotonic() - began) / 2:
+            return

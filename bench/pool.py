@@ -17,8 +17,6 @@ from typing import Any
 from bench import machine
 from bench.peers import Peer, named
 
-# Threads that wait for more work may do so busily for a few milliseconds (OpenMP, BLAS); the next peer waits that long.
-PAUSE = 0.01
 # Each names the number of threads of some library.
 THREADS = (
     "OMP_NUM_THREADS",
@@ -161,7 +159,6 @@ class Pool:
                 taken = seconds[name]
                 if isinstance(taken, tuple):
                     continue
-                time.sleep(PAUSE)
                 status, content = self._workers[name].ask(self.limit, "measure", least)
                 if status == "ok":
                     taken.append(content)

@@ -130,6 +130,7 @@ class Suite:
         command = ("build", case.kind, sizes, case.way, case.checked, min(self.settings.swept, case.available))
         built = pool.all(asked, *command)
         want = problems.expected(case.kind, sizes, case.checked)
+        machine.wait_until_asleep()
         right: list[str] = []
         for name, (status, content) in built.items():
             if status == "ok":

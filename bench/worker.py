@@ -19,6 +19,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from bench import peers, training
+from bench.machine import wait_until_asleep
 from bench.peers import Peer, Program
 from bench.problems import Array, Sizes
 
@@ -52,6 +53,7 @@ class Bench:
         # a loop is not sweeping: its calls are timed like any others, as many as there is time for
         self.run = sweeps(program, swept) if way == "sweep" and not program.loops else calls(program)
         values = outcome(program, kind, way, checked)
+        wait_until_asleep()
         return (program.sweep_how if way == "sweep" else program.how), values
 
     def measure(self, least: float) -> float:
@@ -66,6 +68,7 @@ class Bench:
             return self.run(count)
         finally:
             gc.enable()
+            wait_until_asleep()
 
     def drop(self) -> None:
         """Forget the program."""

@@ -61,7 +61,7 @@ RULES = {
     "TRIAL_SLOW": 16,
     # longer steps are not tried; nor is one waited for that takes so long
     "TRIAL_LONGEST": 20_000_000,
-    "ENDLESS": 1_000_000_000,
+    "ENDLESS": 100_000_000,
     "UNKNOWN": 1 << 58,
     "MOST_WORKERS": 1023,
 }
