@@ -126,6 +126,7 @@ def show(report: dict[str, Any], console: Console) -> None:
     """All tables."""
     for group in tables.groups(report):
         console.print(tables.timings(report, group))
+        console.print(tables.peers(report, group))
     console.print(tables.goals(report))
     for text in tables.remarks(report):
         console.print(f"- {text}")

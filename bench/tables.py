@@ -37,14 +37,18 @@ def groups(report: dict[str, Any]) -> list[str]:
     return list(dict.fromkeys(case["group"] for case in report["cases"]))
 
 
+def of_group(report: dict[str, Any], group: str) -> list[dict[str, Any]]:
+    """The cases of a group."""
+    return [case for case in report["cases"] if case["group"] == group]
+
+
 def timings(report: dict[str, Any], group: str) -> Table:
-    """A group of cases, a row for each: numgraph, the best peer and how the two compare, and the other peers."""
+    """A group of cases, a row for each: numgraph, the best peer and how the two compare."""
     made = Table(title=f"{group}: least (median)", title_justify="left")
-    made.add_column("case", min_width=12)
+    made.add_column("case")
     for title in ("numgraph", "best peer", "ratio", "quartiles", "of least", "/ limit"):
         made.add_column(title, justify="right")
-    made.add_column("other peers")
-    for case in (case for case in report["cases"] if case["group"] == group):
+    for case in of_group(report, group):
         found = figures.compare(case)
         best = value = rounds = least = ""
         if found:
@@ -52,17 +56,24 @@ def timings(report: dict[str, Any], group: str) -> Table:
             colour = "green" if found.ratio <= 1 else "red"
             value = f"[{colour}]{found.ratio:.2f}[/]"
             rounds, least = f"{found.pairs.low:.2f} - {found.pairs.high:.2f}", f"{found.least:.2f}"
-        others = {n: r for n, r in case["results"].items() if n != US and (found is None or n != found.peer)}
-        made.add_row(
-            case["name"],
-            cell(case["results"].get(US), case["unit"]),
-            best,
-            value,
-            rounds,
-            least,
-            figures.limit_text(case),
-            "; ".join(f"{label(report, n)} {short(r, case['unit'])}" for n, r in others.items()),
-        )
+        own = cell(case["results"].get(US), case["unit"])
+        made.add_row(case["name"], own, best, value, rounds, least, figures.limit_text(case))
+    return made
+
+
+def peers(report: dict[str, Any], group: str) -> Table:
+    """What each of the peers took in a group of cases, a column for each of them."""
+    cases = of_group(report, group)
+    asked = [name for case in cases for name, found in case["results"].items() if found["status"] != "not offered"]
+    shown = [name for name in dict.fromkeys(asked) if name != US]
+    made = Table(title=f"{group}: each peer's least", title_justify="left")
+    made.add_column("case")
+    for name in shown:
+        made.add_column(label(report, name), justify="right")
+    for case in cases:
+        found = [case["results"].get(name) for name in shown]
+        known = (one if one and one["status"] != "not offered" else None for one in found)
+        made.add_row(case["name"], *(short(one, case["unit"]) if one else "" for one in known))
     return made
 
 

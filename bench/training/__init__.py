@@ -68,7 +68,7 @@ KINDS = {
         footprint="4*R*G*G",
         rtol=1e-4,
         # of two pixels that are nearly equal, rounding decides which one is the largest and gets the gradient
-        atol=2e-5,
+        atol=5e-5,
         steps=True,
     ),
     "gp": Kind(
