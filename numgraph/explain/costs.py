@@ -17,6 +17,8 @@ from numgraph.ir import Node
 from numgraph.lengths.known import times
 from numgraph.loops.scalar import functions_of
 from numgraph.op import Op
+from numgraph.ops.bounds import BEFORE
+from numgraph.ops.compare import WHERE
 from numgraph.runtime.native import kernel_module
 from numgraph.runtime.products import IN_PARTS
 from numgraph.scalars import SCALAR_FUNCTIONS, VECTOR
@@ -103,8 +105,8 @@ class LoopCosts:
                 return _times(rounds, GATHER)
             return _times(rounds, LOAD / self._rate(operation.nest))
         op = node.op
-        if op is None or (node.dtype == "int64" and node.depth > 0 and op.cost == 1):
-            # the address of an element
+        if op is None or (node.dtype == "int64" and node.depth > 0 and op.cost == 1) or _is_cut(node):
+            # the address of an element, or where a loop is cut
             return 0.0
         if calls_library(op, _dtype_in(node)):
             return _times(rounds, op.cost * LIBRARY[_dtype_in(node)])
@@ -120,7 +122,9 @@ class LoopCosts:
         if isinstance(task, IndexCheck):
             return _times(rounds, 2 * UNIT)
         if isinstance(task, Scattering):
-            return _times(rounds, SCATTER)
+            inner = len(task.loops) - 1
+            # an element that indices choose, or a sum along the innermost loop
+            return _times(rounds, SCATTER if _is_chain(task, inner) else (UNIT + STORE / 2) / self._rate(nest))
         if isinstance(task, Reduction):
             inner = len(task.loops) - 1
             if _is_chain(task, inner):
@@ -138,10 +142,16 @@ def _times(rounds: int | None, cost: float) -> float | None:
     return None if rounds is None else rounds * cost
 
 
+def _is_cut(node: Node) -> bool:
+    """Whether an operation only says in which piece of a loop it is (`loops.pieces`), or chooses by that."""
+    return node.op is BEFORE or (node.op is WHERE and node.inputs[0].op is BEFORE)
+
+
 def _is_chain(task: Task, depth: int) -> bool:
     """Whether rounds of the loop at `depth` are steps of an accumulation of floats in a fixed order."""
     if isinstance(task, Scattering):
-        return True
+        # elements follow each other where the loop goes along the result
+        return not any(index.depth == depth + 1 and not index.reads for index in task.target)
     form = task.form if isinstance(task, Reduction) else None
     if form is None or depth not in task.reduced:
         return False

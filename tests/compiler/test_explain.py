@@ -385,6 +385,24 @@ def test_a_product_takes_its_multiply_adds_and_little_more(cpu: str, monkeypatch
     assert 0.5 * phase.alone < phase.together < 0.6 * phase.alone
 
 
+def test_pieces_of_a_loop_and_sums_along_an_axis_are_in_vectors() -> None:
+    """What chooses between operands is no work where loops are cut, and additions to neighbours are no scatter."""
+
+    def alone(output: ng.Variable, *inputs: ng.Variable) -> float:
+        phases = ng.function(list(inputs), output).explain(*(ones(*[64] * v.ndim) for v in inputs)).phases
+        assert "compute" in [phase.limit for phase in phases]
+        return sum(phase.alone or 0.0 for phase in phases)
+
+    x, y = variables(2)
+    v = ng.vector("v")
+    plain = alone(ng.sqrt(x) * y + ng.exp(x), x, y)
+    assert alone(ng.concatenate([ng.sqrt(x) + ng.exp(x), ng.sqrt(y) + ng.exp(y)], axis=1), x, y) < 3 * plain
+    assert alone(ng.inc_subtensor(x[1:, 2:], ng.exp(y[1:, 2:])), x, y) < 2 * plain
+    # where indices choose the elements, they are added one by one
+    in_turn, chosen = (alone(ng.inc_subtensor(v[k], ng.exp(v)), v) for k in (slice(None), ng.cast(v, "int64")))
+    assert chosen > 1.5 * in_turn
+
+
 def test_totals() -> None:
     f, arguments = program("loops")
     found = f.explain(*arguments)
