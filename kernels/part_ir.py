@@ -1,4 +1,4 @@
-"""The micro-kernel of `parts`, written as LLVM IR: a tile of a product whose rows are shorter than a vector."""
+"""The micro-kernels of `parts`, written as LLVM IR: tiles of products whose rows are shorter than a vector."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -51,9 +51,56 @@ def _part(module: Any, real: Real, rows: int) -> Any:
     return code.function
 
 
+def _outer(module: Any, real: Real) -> Any:
+    """As `_part` for k = 1, where rows of out follow each other without gaps: out[m, n] = alpha * a[m] * b[n] +
+    beta * out in whole vectors, of which `lanes` rows are n.
+
+    Arguments: m, a multiple of the lanes; a, whose elements are neighbours; b; n; out; scalars.
+    """
+    code = Code(module, real, "outer", 6)
+    m, a, b, n, out, scalars = code.function.args
+    build, lanes = code.b, real.lanes
+    alpha, beta, is_fresh = code.scalars(scalars)
+    factor, weight = code.spread(alpha), code.spread(beta)
+    zero, negative_zero = (ir.Constant(real.vector, [number] * lanes) for number in (0.0, -0.0))
+    line = code.load_part(code.at(b), code.first_lanes(n))
+    # of each vector of a block: the rows, and the elements of b
+    word = ir.VectorType(ir.IntType(8 * real.size), lanes)
+    rows, of_b = (build.alloca(ir.ArrayType(kind, lanes)) for kind in (word, real.vector))
+    # x // n of the numbers of a block's elements: they are less than 256
+    inverse = build.add(build.udiv(code.int(1 << 16), n), code.int(1))
+
+    def prepare(t: Any) -> None:
+        number = build.add(ir.Constant(word, list(range(lanes))), code.numbers(build.mul(t, code.int(lanes))))
+        row = build.lshr(build.mul(number, code.numbers(inverse)), ir.Constant(word, [16] * lanes))
+        build.store(row, build.gep(rows, [code.int(0), t]))
+        found = code.permuted(line, build.sub(number, build.mul(row, code.numbers(n))))
+        build.store(found, build.gep(of_b, [code.int(0), t]))
+
+    def one_block(_: Any, head: Any, target: Any) -> list[Any]:
+        factors = code.load(head, real.vector)
+
+        def one_vector(t: Any, place: Any) -> list[Any]:
+            row, of_t = (build.load(build.gep(table, [code.int(0), t])) for table in (rows, of_b))
+            product = code.multiply_add(code.permuted(factors, row), of_t, zero)
+            # what is read does not matter where out is only written
+            added = build.select(is_fresh, negative_zero, build.fmul(weight, code.load(place, real.vector)))
+            code.store(code.multiply_add(factor, product, added), place)
+            return [code.plus(place, lanes * real.size)]
+
+        (behind,) = code.loop(n, one_vector, [target])
+        return [code.plus(head, lanes * real.size), behind]
+
+    code.loop(n, prepare)
+    code.loop(build.sdiv(m, code.int(lanes)), one_block, [code.at(a), code.at(out)])
+    build.ret_void()
+    return code.function
+
+
 def _rows_at_once(rows: int) -> Any:
     return lambda module, real: _part(module, real, rows)
 
 
+CALL_OUTER = table_call("outer", [_outer], _outer.__doc__)
 # part(n, ...) has 2**n rows at a time
 CALL_PART = table_call("part", [_rows_at_once(rows) for rows in (1, 2, 4, 8)], _part.__doc__)

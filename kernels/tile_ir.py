@@ -117,6 +117,29 @@ class Code:
         one = self.b.insert_element(undefined, self.b.trunc(count, _SMALL), ir.Constant(_SMALL, 0))
         return self.b.icmp_signed("<", numbers, self.shuffle(one, undefined, [0] * lanes))
 
+    def numbers(self, value: Any) -> Any:
+        """A vector of integers as long as elements are, all of them `value`, which has 64 bits."""
+        word = ir.IntType(8 * self.real.size)
+        undefined = ir.Constant(ir.VectorType(word, self.real.lanes), ir.Undefined)
+        one = self.b.insert_element(
+            undefined, value if word == _INT else self.b.trunc(value, word), ir.Constant(_SMALL, 0)
+        )
+        return self.shuffle(one, undefined, [0] * self.real.lanes)
+
+    def permuted(self, vector: Any, lanes: Any) -> Any:
+        """The lanes of a vector that a vector of `numbers` names; one by one unless the processor has AVX-512."""
+        if MACHINE.vector == 64:
+            name = f"llvm.x86.avx512.permvar.{'sf' if self.real.size == 4 else 'df'}.512"
+            kind = ir.FunctionType(vector.type, [vector.type, lanes.type])
+            return self.b.call(self.module.globals.get(name) or ir.Function(self.module, kind, name), [vector, lanes])
+        found = vector
+        for k in range(self.real.lanes):
+            place = ir.Constant(_SMALL, k)
+            found = self.b.insert_element(
+                found, self.b.extract_element(vector, self.b.extract_element(lanes, place)), place
+            )
+        return found
+
     def spread(self, scalar: Any) -> Any:
         """A vector with `scalar` in every lane."""
         undefined = ir.Constant(self.real.vector, ir.Undefined)
