@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import operator
 from collections.abc import Callable, Sequence
+from functools import reduce
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -181,9 +183,11 @@ class Expressions:
         return self.operation(tree.op, value)
 
     def _Compare(self, tree: ast.Compare) -> Value:
-        if len(tree.ops) != 1:
+        if not all(map(is_cheap, tree.comparators[1:])):
             raise Unsupported(ast.unparse(tree))
-        return self.operation(tree.ops[0], self.value(tree.left), self.value(tree.comparators[0]))
+        values = [self.value(part) for part in (tree.left, *tree.comparators)]
+        found = [self.operation(sign, *pair) for sign, pair in zip(tree.ops, pairwise(values), strict=True)]
+        return Value(BOOL, reduce(self.builder.and_, [value.llvm for value in found]))
 
     def condition(self, tree: ast.expr) -> Any:
         """The LLVM bool of a condition."""
@@ -211,10 +215,15 @@ class Expressions:
         return value.llvm
 
     def _IfExp(self, tree: ast.IfExp) -> Value:
-        test = self.condition(tree.test)
-        if not (is_cheap(tree.body) and is_cheap(tree.orelse)):
-            return self.choice(test, lambda: self.value(tree.body), lambda: self.value(tree.orelse))
-        a, b = self.value(tree.body), self.value(tree.orelse)
+        return self.chosen(self.condition(tree.test), tree.body, tree.orelse)
+
+    def chosen(self, test: Any, yes: ast.expr, no: ast.expr) -> Value:
+        """The value of one of two expressions; of tuples part by part."""
+        if isinstance(yes, ast.Tuple) and isinstance(no, ast.Tuple) and len(yes.elts) == len(no.elts):
+            return tuple_of([self.chosen(test, *pair) for pair in zip(yes.elts, no.elts, strict=True)])
+        if not (is_cheap(yes) and is_cheap(no)):
+            return self.choice(test, lambda: self.value(yes), lambda: self.value(no))
+        a, b = self.value(yes), self.value(no)
         kind = self.rules.common(a.type, b.type)
         x, y = (self.rules.cast(self.builder, v, kind) for v in (a, b))
         return Value(kind, self.builder.select(test, x, y))

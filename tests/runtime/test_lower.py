@@ -249,6 +249,10 @@ def enter(address, a, b):
             continue_at = total
         total += continue_at * i
     out[16] = total
+    out[20] = -7 < a <= b < 2 * b
+    below, above = (a, b // 2) if a < b else (b // (a | 1), a)
+    out[21] = below
+    out[22] = above
     real[0] = a / b
     real[1] = float32(a) * uint8(b)
     real[2] = float32(a) + b
