@@ -15,6 +15,7 @@ from numgraph.compat import (
     choosing,
     composed,
     convops,
+    cudnn,
     fft,
     functions,
     graphs,
@@ -49,20 +50,6 @@ from numgraph.types import DTYPES
 VERSION = "1.0.5"
 
 
-def _same(x: Any) -> Any:
-    """A variable where it is: numgraph moves values by itself."""
-    return x
-
-
-def _no_cudnn(*args: Any, **named: Any) -> bool:
-    """Whether kernels of cuDNN are there: False."""
-    return False
-
-
-# what programs show then
-_no_cudnn.msg = "numgraph has kernels of its own and does not use cuDNN"  # type: ignore[attr-defined]
-
-
 def _dump(obj: Any, file_handler: Any, protocol: int = pickle.DEFAULT_PROTOCOL, persistent_id: Any = None) -> None:
     """Pickle an object into a file that is open for writing bytes; Theano's own format is not written."""
     pickle.dump(obj, file_handler, protocol)
@@ -83,6 +70,8 @@ _GRAPH = {"Variable": Variable, "Constant": Constant, "Apply": Apply, "Op": func
 _PRINTING = {"pp": pprint, "pprint": pprint, "debugprint": composed.debugprint}
 _SHARED = {"SharedVariable": SharedVariable, "shared": functions.shared}
 _UPDATES = {"OrderedUpdates": functions.OrderedUpdates, "Updates": functions.OrderedUpdates}
+
+_GPUARRAY = {"pygpu_activated": cudnn.asked_for("cuda"), "pygpu": None}
 
 # what programs took from here to run on Python 2.4 and later
 _PYTHON2 = {
@@ -125,8 +114,9 @@ CONTENTS: dict[str, dict[str, Any]] = {
     "gof.graph": {**_GRAPH, **_from(graphs, "inputs ancestors is_same_graph"), "io_toposort": io_toposort},
     "gof.op": {"Op": functions.Op},
     "gof.utils": {"MissingInputError": MissingInputError},
-    "gpuarray": {"pygpu_activated": False, "pygpu": None},
-    "gpuarray.dnn": {"dnn_present": _no_cudnn, "dnn_available": _no_cudnn},
+    "gpuarray": _GPUARRAY,
+    "gpuarray.basic_ops": cudnn.MOVES,
+    "gpuarray.dnn": cudnn.CUDNN,
     "gradient": names.GRADIENT,
     "ifelse": {"ifelse": ifelse},
     "misc": {},
@@ -140,11 +130,14 @@ CONTENTS: dict[str, dict[str, Any]] = {
     "sandbox.neighbours": images.NEIGHBOURS,
     "sandbox.softsign": {"softsign": names.NNET["softsign"]},
     "sandbox.cuda": {
-        "cuda_available": False, "cuda_enabled": False, "host_from_gpu": _same, "gpu_from_host": _same,
+        **dict.fromkeys(("cuda_available", "cuda_enabled"), cudnn.asked_for("gpu")), "host_from_gpu": cudnn.same,
+        "gpu_from_host": cudnn.same,
     },
-    "sandbox.cuda.dnn": {"dnn_available": _no_cudnn},
-    "sandbox.gpuarray": {"pygpu_activated": False, "pygpu": None},
-    "sandbox.gpuarray.dnn": {"dnn_present": _no_cudnn, "dnn_available": _no_cudnn},
+    "sandbox.cuda.basic_ops": cudnn.MOVES,
+    "sandbox.cuda.dnn": cudnn.CUDNN,
+    "sandbox.gpuarray": _GPUARRAY,
+    "sandbox.gpuarray.basic_ops": cudnn.MOVES,
+    "sandbox.gpuarray.dnn": cudnn.CUDNN,
     "sandbox.rng_mrg": {
         **_from(streams, "MRG_RandomStreams guess_n_streams"), "M1": mrg.M1, "M2": mrg.M2,
     },
