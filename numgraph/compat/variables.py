@@ -162,6 +162,19 @@ def broadcastable(self: SharedVariable) -> tuple[bool, ...]:
     return found
 
 
+_REFUSED = Variable.__array__
+
+
+def as_object(self: Variable, dtype: Any = None, copy: Any = None) -> Any:
+    """An array of objects that holds the variable, as NumPy makes one of Theano's: `np.prod([x, y])` multiplies them.
+    TypeError for a dtype of numbers."""
+    if dtype is not None and np.dtype(dtype) != object:
+        return _REFUSED(self, dtype)
+    found = np.empty((), object)
+    found[()] = self
+    return found
+
+
 _PROPERTIES = {"tag": tag, "owner": owner}
 
 
