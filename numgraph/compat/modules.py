@@ -35,7 +35,7 @@ from numgraph.compat.dtypes import upcast
 from numgraph.compat.flags import config
 from numgraph.compat.scans import SCAN
 from numgraph.compat.sparsenames import SPARSE
-from numgraph.compat.variables import Apply, Scan, io_toposort
+from numgraph.compat.variables import Apply, Scan, Subtensor, io_toposort
 from numgraph.errors import MissingInputError, UnusedInputError
 from numgraph.function import Function
 from numgraph.graph import Constant, Variable
@@ -184,7 +184,7 @@ CONTENTS: dict[str, dict[str, Any]] = {
     "tensor.signal.pool": images.POOL | pooling.OPS,
     "tensor.slinalg": names.SLINALG,
     "tensor.sort": {n: names.TENSOR[n] for n in ("sort", "argsort", "topk", "argtopk", "topk_and_argtopk")},
-    "tensor.subtensor": names.TENSOR,
+    "tensor.subtensor": {**names.TENSOR, "Subtensor": Subtensor},
     "tensor.type": names.TENSOR,
     "tensor.var": names.TENSOR,
     "tensor.xlogx": {"xlogx": composed.xlogx, "xlogy0": composed.xlogy0},
