@@ -71,6 +71,7 @@ _PRINTING = {"pp": pprint, "pprint": pprint, "debugprint": composed.debugprint}
 _SHARED = {"SharedVariable": SharedVariable, "shared": functions.shared}
 _UPDATES = {"OrderedUpdates": functions.OrderedUpdates, "Updates": functions.OrderedUpdates}
 
+_GPU_BLAS = convops.CORRELATIONS[2, "Gpu"] | convops.CORRELATIONS[3, "Gpu"]
 _GPUARRAY = {"pygpu_activated": cudnn.asked_for("cuda"), "pygpu": None}
 
 # what programs took from here to run on Python 2.4 and later
@@ -116,6 +117,7 @@ CONTENTS: dict[str, dict[str, Any]] = {
     "gof.utils": {"MissingInputError": MissingInputError},
     "gpuarray": _GPUARRAY,
     "gpuarray.basic_ops": cudnn.MOVES,
+    "gpuarray.blas": _GPU_BLAS,
     "gpuarray.dnn": cudnn.CUDNN,
     "gradient": names.GRADIENT,
     "ifelse": {"ifelse": ifelse},
@@ -134,9 +136,11 @@ CONTENTS: dict[str, dict[str, Any]] = {
         "gpu_from_host": cudnn.same,
     },
     "sandbox.cuda.basic_ops": cudnn.MOVES,
+    "sandbox.cuda.blas": _GPU_BLAS,
     "sandbox.cuda.dnn": cudnn.CUDNN,
     "sandbox.gpuarray": _GPUARRAY,
     "sandbox.gpuarray.basic_ops": cudnn.MOVES,
+    "sandbox.gpuarray.blas": _GPU_BLAS,
     "sandbox.gpuarray.dnn": cudnn.CUDNN,
     "sandbox.rng_mrg": {
         **_from(streams, "MRG_RandomStreams guess_n_streams"), "M1": mrg.M1, "M2": mrg.M2,
@@ -169,6 +173,8 @@ CONTENTS: dict[str, dict[str, Any]] = {
     "tensor.nnet.bn": {**names.NNET, **images.NNET},
     "tensor.nnet.conv": images.CONV,
     "tensor.nnet.conv3d2d": {"conv3d": places.conv3d_of_films},
+    "tensor.nnet.corr": convops.CORRELATIONS[2, ""],
+    "tensor.nnet.corr3d": convops.CORRELATIONS[3, ""],
     "tensor.nnet.neighbours": images.NEIGHBOURS,
     "tensor.nnet.nnet": {**blocks.COLUMNS, **names.NNET, "h_softmax": places.h_softmax},
     "tensor.nnet.sigm": names.NNET,

@@ -11,13 +11,16 @@ import numgraph.compat.theano.tensor as T
 import numpy as np
 import pytest
 from numgraph.compat.theano.gpuarray import dnn
-from numgraph.compat.theano.sandbox.cuda import basic_ops
+from numgraph.compat.theano.sandbox.cuda import basic_ops, blas
 from numgraph.compat.theano.sandbox.cuda import dnn as old
+from numgraph.compat.theano.tensor.nnet import corr, corr3d
 from numpy.typing import NDArray
 
 import numgraph.compat.theano as theano
+from numgraph.compat.theano import gpuarray
 
 Array = NDArray[Any]
+_ENDINGS = ("", "_gradWeights", "_gradInputs")
 
 
 def _drawn(*shape: int) -> Array:
@@ -55,6 +58,23 @@ def test_convolutions(count: int) -> None:
             assert (found.eval() * value).sum() == pytest.approx(total, rel=1e-10)
     with pytest.raises(ValueError, match=r"conv_mode must be one of conv, .*'odd'"):
         convolve(x, w, conv_mode="odd")
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_correlations(count: int) -> None:
+    """Ops that flip no filters, on a processor and on a GPU."""
+    x, w = _drawn(2, 3, *(7,) * count), _drawn(4, 3, *(3,) * count)
+    wanted = _correlated(x, w, 1, 2)
+    g = _drawn(*wanted.shape)
+    total = (wanted * g).sum()
+    margins, steps = (1,) * count, (2,) * count
+    for module, name in (((corr, corr3d)[count - 2], ""), (blas, "Gpu"), (gpuarray.blas, "Gpu")):
+        ops = [getattr(module, f"{name}Corr{'' if count == 2 else '3d'}MM{end}") for end in _ENDINGS]
+        out, for_w, for_x = (op(margins, steps) for op in ops)
+        np.testing.assert_allclose(out(x, w).eval(), wanted, rtol=1e-10)
+        np.testing.assert_allclose(ops[0](subsample=steps, pad=margins)(x, w).eval(), wanted, rtol=1e-10)
+        assert (for_x(w, g, x.shape[2:]).eval() * x).sum() == pytest.approx(total, rel=1e-10)
+        assert (for_w(x, g, w.shape[2:]).eval() * w).sum() == pytest.approx(total, rel=1e-10)
 
 
 def test_groups_are_those_of_the_op_or_of_the_description() -> None:
