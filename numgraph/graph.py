@@ -19,7 +19,7 @@ from numgraph.config import config
 from numgraph.errors import DtypeError, ShapeError, ValueOverflowError
 from numgraph.foreign import advice_for, hidden_in, plain
 from numgraph.lengths.dims import UNKNOWN
-from numgraph.op import FUNCTIONS, OPS, Op
+from numgraph.op import FUNCTIONS, OPS, Op, floating
 from numgraph.operators import Operators
 from numgraph.source import SourceLine, current_line, lines_of
 from numgraph.text import printable
@@ -305,6 +305,9 @@ def elementwise(name: str) -> Callable[..., Variable]:
     def build(*args: Any) -> Variable:
         if len(args) != len(op.args):
             raise TypeError(f"{name}() takes {len(op.args)} arguments ({', '.join(op.args)}), got {len(args)}")
+        if op.dtype is floating and all(type(v) is int for v in args):
+            # alone, a Python number is floatX where floats are made: sqrt(9) as sqrt(9.0)
+            args = tuple(float(v) for v in args)
         return apply(op, as_operands(*args))
 
     build.__name__ = build.__qualname__ = name

@@ -92,3 +92,29 @@ CLASSES = {
         AbstractConv3d_gradInputs, AbstractConv3d_gradWeights,
     )
 }  # fmt: skip
+
+
+def _correlation(name: str, of: type[AbstractConv]) -> type[AbstractConv]:
+    """Theano's op of this name: filters are not flipped, and its arguments begin with border_mode. pad: an older
+    name."""
+
+    def init(
+        self: AbstractConv, border_mode: Any = "valid", subsample: Any = None, filter_dilation: Any = None,
+        num_groups: int = 1, unshared: bool = False, pad: Any = None,
+    ) -> None:  # fmt: skip
+        margins = border_mode if pad is None else pad
+        of.__init__(self, None, None, margins, subsample, False, filter_dilation, num_groups, unshared)
+
+    return type(name, (of,), {"__init__": init, "__doc__": f"`{of.__name__}`, of filters that are not flipped."})
+
+
+_ENDINGS = ("", "_gradWeights", "_gradInputs")
+# by the number of axes of an image, and before their names on a GPU
+CORRELATIONS: dict[tuple[int, str], dict[str, Any]] = {
+    (count, before): {
+        (name := f"{before}{base}{ending}"): _correlation(name, CLASSES[f"AbstractConv{count}d{ending}"])
+        for ending in _ENDINGS
+    }
+    for count, base in ((2, "CorrMM"), (3, "Corr3dMM"))
+    for before in ("", "Gpu")
+}

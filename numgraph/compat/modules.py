@@ -15,6 +15,7 @@ from numgraph.compat import (
     choosing,
     composed,
     convops,
+    cudnn,
     fft,
     functions,
     graphs,
@@ -34,7 +35,7 @@ from numgraph.compat.dtypes import upcast
 from numgraph.compat.flags import config
 from numgraph.compat.scans import SCAN
 from numgraph.compat.sparsenames import SPARSE
-from numgraph.compat.variables import Apply, Scan, io_toposort
+from numgraph.compat.variables import Apply, Scan, Subtensor, io_toposort
 from numgraph.errors import MissingInputError, UnusedInputError
 from numgraph.function import Function
 from numgraph.graph import Constant, Variable
@@ -47,20 +48,6 @@ from numgraph.types import DTYPES
 
 # the version whose behaviour these modules follow, for programs that ask
 VERSION = "1.0.5"
-
-
-def _same(x: Any) -> Any:
-    """A variable where it is: numgraph moves values by itself."""
-    return x
-
-
-def _no_cudnn(*args: Any, **named: Any) -> bool:
-    """Whether kernels of cuDNN are there: False."""
-    return False
-
-
-# what programs show then
-_no_cudnn.msg = "numgraph has kernels of its own and does not use cuDNN"  # type: ignore[attr-defined]
 
 
 def _dump(obj: Any, file_handler: Any, protocol: int = pickle.DEFAULT_PROTOCOL, persistent_id: Any = None) -> None:
@@ -83,6 +70,9 @@ _GRAPH = {"Variable": Variable, "Constant": Constant, "Apply": Apply, "Op": func
 _PRINTING = {"pp": pprint, "pprint": pprint, "debugprint": composed.debugprint}
 _SHARED = {"SharedVariable": SharedVariable, "shared": functions.shared}
 _UPDATES = {"OrderedUpdates": functions.OrderedUpdates, "Updates": functions.OrderedUpdates}
+
+_GPU_BLAS = convops.CORRELATIONS[2, "Gpu"] | convops.CORRELATIONS[3, "Gpu"]
+_GPUARRAY = {"pygpu_activated": cudnn.asked_for("cuda"), "pygpu": None}
 
 # what programs took from here to run on Python 2.4 and later
 _PYTHON2 = {
@@ -125,8 +115,10 @@ CONTENTS: dict[str, dict[str, Any]] = {
     "gof.graph": {**_GRAPH, **_from(graphs, "inputs ancestors is_same_graph"), "io_toposort": io_toposort},
     "gof.op": {"Op": functions.Op},
     "gof.utils": {"MissingInputError": MissingInputError},
-    "gpuarray": {"pygpu_activated": False, "pygpu": None},
-    "gpuarray.dnn": {"dnn_present": _no_cudnn, "dnn_available": _no_cudnn},
+    "gpuarray": _GPUARRAY,
+    "gpuarray.basic_ops": cudnn.MOVES,
+    "gpuarray.blas": _GPU_BLAS,
+    "gpuarray.dnn": cudnn.CUDNN,
     "gradient": names.GRADIENT,
     "ifelse": {"ifelse": ifelse},
     "misc": {},
@@ -140,11 +132,16 @@ CONTENTS: dict[str, dict[str, Any]] = {
     "sandbox.neighbours": images.NEIGHBOURS,
     "sandbox.softsign": {"softsign": names.NNET["softsign"]},
     "sandbox.cuda": {
-        "cuda_available": False, "cuda_enabled": False, "host_from_gpu": _same, "gpu_from_host": _same,
+        **dict.fromkeys(("cuda_available", "cuda_enabled"), cudnn.asked_for("gpu")), "host_from_gpu": cudnn.same,
+        "gpu_from_host": cudnn.same,
     },
-    "sandbox.cuda.dnn": {"dnn_available": _no_cudnn},
-    "sandbox.gpuarray": {"pygpu_activated": False, "pygpu": None},
-    "sandbox.gpuarray.dnn": {"dnn_present": _no_cudnn, "dnn_available": _no_cudnn},
+    "sandbox.cuda.basic_ops": cudnn.MOVES,
+    "sandbox.cuda.blas": _GPU_BLAS,
+    "sandbox.cuda.dnn": cudnn.CUDNN,
+    "sandbox.gpuarray": _GPUARRAY,
+    "sandbox.gpuarray.basic_ops": cudnn.MOVES,
+    "sandbox.gpuarray.blas": _GPU_BLAS,
+    "sandbox.gpuarray.dnn": cudnn.CUDNN,
     "sandbox.rng_mrg": {
         **_from(streams, "MRG_RandomStreams guess_n_streams"), "M1": mrg.M1, "M2": mrg.M2,
     },
@@ -176,6 +173,8 @@ CONTENTS: dict[str, dict[str, Any]] = {
     "tensor.nnet.bn": {**names.NNET, **images.NNET},
     "tensor.nnet.conv": images.CONV,
     "tensor.nnet.conv3d2d": {"conv3d": places.conv3d_of_films},
+    "tensor.nnet.corr": convops.CORRELATIONS[2, ""],
+    "tensor.nnet.corr3d": convops.CORRELATIONS[3, ""],
     "tensor.nnet.neighbours": images.NEIGHBOURS,
     "tensor.nnet.nnet": {**blocks.COLUMNS, **names.NNET, "h_softmax": places.h_softmax},
     "tensor.nnet.sigm": names.NNET,
@@ -191,7 +190,7 @@ CONTENTS: dict[str, dict[str, Any]] = {
     "tensor.signal.pool": images.POOL | pooling.OPS,
     "tensor.slinalg": names.SLINALG,
     "tensor.sort": {n: names.TENSOR[n] for n in ("sort", "argsort", "topk", "argtopk", "topk_and_argtopk")},
-    "tensor.subtensor": names.TENSOR,
+    "tensor.subtensor": {**names.TENSOR, "Subtensor": Subtensor},
     "tensor.type": names.TENSOR,
     "tensor.var": names.TENSOR,
     "tensor.xlogx": {"xlogx": composed.xlogx, "xlogy0": composed.xlogy0},

@@ -13,6 +13,8 @@ from types import TracebackType
 
 from numgraph.compat import oldnames
 from numgraph.compat.modules import CONTENTS
+from numgraph.compat.variables import as_object
+from numgraph.graph import Variable
 
 OURS = "numgraph.compat.theano"
 # who has one of these has variables of another library
@@ -35,6 +37,7 @@ def install(old_names: bool = False) -> None:
             )
     if old_names:
         oldnames.restore()
+    setattr(Variable, "__array__", as_object)  # noqa: B010  # it has another one, which refuses
     for name in CONTENTS:
         below = f".{name}" if name else ""
         sys.modules["theano" + below] = sys.modules[OURS + below]

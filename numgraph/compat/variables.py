@@ -20,7 +20,7 @@ from numgraph.graph import Constant, Variable, frozen
 from numgraph.op import Op
 from numgraph.ops.define import f
 from numgraph.ops.lengths import Lengths
-from numgraph.ops.loop import Loop
+from numgraph.ops.loop import ROWS, Loop, trace
 from numgraph.shared import SharedVariable
 
 
@@ -57,10 +57,23 @@ class Scan:
         self.inputs, self.outputs = list(loop.placeholders), [*loop.nexts, *loop.values]
 
 
+class _Parts(type):
+    """Ops that take a part are told by their name: numgraph has no classes of ops."""
+
+    def __instancecheck__(cls, op: object) -> bool:
+        return getattr(op, "name", None) == "subtensor"
+
+
+class Subtensor(metaclass=_Parts):
+    """The op of a part; what a scan gives of a state is a part of what has its first value, too."""
+
+    name = "subtensor"
+
+
 class Apply(NamedTuple):
     """How a variable is computed."""
 
-    op: Op | Scan
+    op: Op | Scan | Subtensor
     inputs: list[Variable]
     outputs: list[Variable]
 
@@ -96,9 +109,23 @@ def owner(self: Variable) -> Apply | None:
     op: Op | Scan = self.op
     if self.op.loop:
         loop: Loop = self.attrs["loop"]
+        whole = _with_first_value(self, loop)
+        if whole is not None:
+            return Apply(Subtensor(), [whole], [self])
         # one for all results
         op = vars(loop).setdefault("_scan", Scan(loop))
     return Apply(op, list(self.inputs), [self])
+
+
+def _with_first_value(result: Variable, loop: Loop) -> Variable | None:
+    """The values of a state with its first one before them, of which the result of a scan is the rest; None for what is
+    no state, for states that are looked at further back than one step, and where a condition may end the loop."""
+    asked = loop.asked(result.attrs["value"]) if result.op is ROWS and loop.until is None else None
+    number = next((k for k, v in enumerate(loop.nexts) if v is asked), None)
+    if number is None or any(v is loop.states[number] for v in loop.nexts):
+        return None
+    found: Variable = vars(result).setdefault("_whole", trace(loop, result.inputs, number))
+    return found
 
 
 def io_toposort(inputs: Sequence[Variable], outputs: Sequence[Variable]) -> list[Apply]:
@@ -159,6 +186,19 @@ def container(self: SharedVariable) -> SimpleNamespace:
 def broadcastable(self: SharedVariable) -> tuple[bool, ...]:
     """For each axis, whether `shared(..., broadcastable=)` said that its length is 1, or it is known to be."""
     found: tuple[bool, ...] = vars(self).get("_broadcastable", self.type.broadcastable)
+    return found
+
+
+_REFUSED = Variable.__array__
+
+
+def as_object(self: Variable, dtype: Any = None, copy: Any = None) -> Any:
+    """An array of objects that holds the variable, as NumPy makes one of Theano's: `np.prod([x, y])` multiplies them.
+    TypeError for a dtype of numbers."""
+    if dtype is not None and np.dtype(dtype) != object:
+        return _REFUSED(self, dtype)
+    found = np.empty((), object)
+    found[()] = self
     return found
 
 

@@ -161,3 +161,26 @@ def test_a_name_of_that_time_says_how_it_comes_back(tmp_path: Path, name: str, l
 def test_names_of_that_time_come_back(tmp_path: Path) -> None:
     made = run(tmp_path, OLD.format(first="pass"), options=("--old-names",))
     assert made.returncode == 0 and made.stdout.split() == ["3.0"], made.stderr
+
+
+LISTS = """
+import numpy as np
+import theano
+import theano.tensor as T
+
+x, y = T.dvectors("x", "y")
+held = np.array([x, y])
+assert held.dtype == object and held[0] is x and held[1] is y
+made = theano.function([x, y], [np.prod([x, y, 3]), np.sum((x, y, x))])
+print(*(v.tolist() for v in made([1.0, 2.0], [4.0, 5.0])))
+try:
+    np.asarray(x, dtype="float64")
+except TypeError as error:
+    print("no value before a function computes it" in str(error))
+"""
+
+
+def test_numpy_multiplies_and_adds_a_list_of_variables(tmp_path: Path) -> None:
+    """As objects, which they are to NumPy in Theano."""
+    made = run(tmp_path, LISTS)
+    assert made.returncode == 0 and made.stdout.splitlines() == ["[12.0, 30.0] [6.0, 9.0]", "True"], made.stderr

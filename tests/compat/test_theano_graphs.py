@@ -205,6 +205,26 @@ def test_what_libraries_look_at() -> None:
     assert sorted(hasattr(v.tag, "is_rng") for v in states) == [False, True]
 
 
+def test_a_state_of_a_scan_is_a_part_of_its_values_with_the_first_one() -> None:
+    """Libraries look for the op of the part, and take what it is a part of."""
+    Subtensor = T.subtensor.Subtensor
+    x, start = T.dmatrix("x"), T.dvector("start")
+    (state, other), _ = theano.scan(lambda v, h: [h * v, h + v], sequences=x, outputs_info=[start, None])
+    assert isinstance(state.owner.op, Subtensor) and isinstance(other.owner.op, Scan)
+    whole = state.owner.inputs[0]
+    assert whole is state.owner.inputs[0] and isinstance(whole.owner.op, Scan) and whole.owner.op is other.owner.op
+    f = theano.function([x, start], [whole, state, T.grad(whole.sum(), start)])
+    values, rest, slope = f([[2.0, 1.0], [3.0, 0.5]], [1.0, 4.0])
+    assert values.tolist() == [[1, 4], [2, 4], [6, 2]] and rest.tolist() == values[1:].tolist()
+    assert slope.tolist() == [1 + 2 + 6, 1 + 1 + 0.5]
+    assert Scan in [type(n.op) for n in io_toposort([x, start], [state])]
+    # parts of any array are told so; where a scan looks back further, or may end early, it is the scan's own
+    assert isinstance(x[1:].owner.op, Subtensor) and not isinstance(T.exp(x).owner.op, Subtensor)
+    back, _ = theano.scan(lambda a, b: a + b, outputs_info=[{"initial": start, "taps": [-2, -1]}], n_steps=3)
+    ending, _ = theano.scan(lambda h: (h * 2, theano.scan_module.until(h > 9)), outputs_info=[start[0]], n_steps=9)
+    assert isinstance(back.owner.op, Scan) and isinstance(ending.owner.inputs[0].owner.op, Scan)
+
+
 def test_norms_are_those_of_all_elements() -> None:
     """Gradients are clipped by them: of a matrix NumPy's of order 2 would be the largest singular value."""
     value = np.array([[3.0, 0.0], [0.0, -4.0]])

@@ -201,6 +201,16 @@ def test_division_of_integers_is_floatx(floatx: str, monkeypatch: pytest.MonkeyP
     assert (n / 2).dtype == (1 / n).dtype == (n / n).dtype == (n * 0.5).dtype == floatx
 
 
+@pytest.mark.parametrize("floatx", FLOATS)
+def test_a_python_integer_alone_is_floatx_where_floats_are_made(floatx: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(config, "floatX", floatx)
+    x = vector("x", "float32")
+    assert ng.sqrt(9).dtype == ng.exp(1).dtype == ng.arctan2(1, 2).dtype == ng.sqrt(9.0).dtype == floatx
+    assert ng.clip(x, 0, ng.sqrt(9)).dtype == floatx and ng.sqrt(9).eval() == 3
+    # beside an array it is the array's, and a number of NumPy keeps its dtype
+    assert ng.arctan2(x, 2).dtype == "float32" and ng.sqrt(np.int64(9)).dtype == "float64"
+
+
 @pytest.mark.parametrize("dtype", ["object", "datetime64[ns]", "nonsense"])
 def test_unsupported_dtypes_are_refused(dtype: str) -> None:
     with pytest.raises(DtypeError, match="Supported: bool"):
