@@ -59,24 +59,24 @@ Op(
     ("value", "length"),
     "A vector with `value` everywhere; a negative length is the negative number among those that were counted.",
     first,
-    lambda value, length: np.full(int(length), value, np.asarray(value).dtype),
-    lambda g, out, value, length: (f.sum(g), None),
-    element=lambda idx, value, length: value.at(),
+    lambda value, length, what: np.full(int(length), value, np.asarray(value).dtype),
+    lambda g, out, value, length, what: (f.sum(g), None),
+    element=lambda idx, value, length, what: value.at(),
     injective=False,
     uniform=True,
     moves=True,
-    shape=lambda value, length: (length.value,),
-    checks=(Check("at_least", lambda value, length: [(length.value, 0)], "{a} is negative"),),
-    samples=lambda: [([np.float64(1.5), 3], {})],
+    shape=lambda value, length, what: (length.value,),
+    checks=(Check("at_least", lambda value, length, what: [(length.value, 0)], "{a} is negative"),),
+    samples=lambda: [([np.float64(1.5), 3], {"what": "bincount"})],
     says="counting",
 )
 
 
-def _counters(length: Variable, counted: Variable, dtype: str) -> Variable:
+def _counters(length: Variable, counted: Variable, dtype: str, what: str) -> Variable:
     """Zeros; ShapeError when the function runs where an element of `counted` is negative."""
     # ~x falls where x rises; of nothing the largest is the lowest number, and the smallest the highest
     low = f.invert(max_or_lowest(f.invert(counted), (0,)))
-    return apply(OPS["counters"], [constant_scalar(0, dtype), f.where(f.lt(low, 0), low, length)])
+    return apply(OPS["counters"], [constant_scalar(0, dtype), f.where(f.lt(low, 0), low, length)], what=what)
 
 
 def _integers(what: str, x: Any) -> Variable:
@@ -178,13 +178,13 @@ def bincount(x: Any, weights: Any = None, minlength: Any = 0) -> Variable:
     places = ln.as_position(v)
     length = f.maximum(f.add(f.maximum(max_or_lowest(places, (0,)), -1), 1), least)
     if weights is None:
-        return f.inc_subtensor(_counters(length, places, "int64")[places], 1)
+        return f.inc_subtensor(_counters(length, places, "int64", "bincount")[places], 1)
     own = as_variable(weights)
     dtype = own.type.dtype if own.type.dtype in REALS else "float64"
     if own.ndim != 1:
         raise ShapeError(f"bincount: a weight for each element is needed, not {describe(own)}")
     own = f.matched(f.cast(own, "float64"), [ln.dim(v, 0)], "bincount")
-    sums = f.inc_subtensor(_counters(length, places, "float64")[places], own)
+    sums = f.inc_subtensor(_counters(length, places, "float64", "bincount")[places], own)
     return f.cast(sums, dtype)
 
 
@@ -332,7 +332,7 @@ def repeat_each(v: Variable, counts: Variable, axis: int) -> Variable:
         times = f.matched(times, [1 if known else f.where(f.eq(count, 1), 1, n)], "repeat")
         times = f.broadcast_to(times, (n,))
     ends = cumsum(f.matched(times, [n], "repeat"), 0)
-    total = ln.dim(_counters(f.sum(times), times, "int64"), 0)
+    total = ln.dim(_counters(f.sum(times), times, "int64", "repeat"), 0)
     return take(v, searchsorted(ends, counting(total), "right"), axis)
 
 

@@ -56,7 +56,7 @@ def test_bincount() -> None:
     with pytest.raises(DtypeError, match="must be integers"):
         ng.bincount(ng.vector())
     k = ng.lvector("k")
-    with pytest.raises(ShapeError, match="-2 is negative"):
+    with pytest.raises(ShapeError, match=r"^bincount: -2 is negative\n(.*\n)*  bincount called at"):
         ng.function([k], ng.bincount(k))([1, -2])
     with pytest.raises(ShapeError):
         ng.function([k], ng.bincount(k, [1.0, 2.0]))([1, 2, 3])
@@ -151,7 +151,7 @@ def test_repeat_by_counts() -> None:
     check(lambda x: ng.repeat(x, [2], 0), X, wanted=np.repeat(X, [2], 0))
     testing.check_gradient(lambda x: ng.sum(ng.repeat(x, counts, 0) ** 3), [LINE[:4]])
     x, n = ng.vector("x"), ng.lvector("n")
-    with pytest.raises(ShapeError, match="-1 is negative"):
+    with pytest.raises(ShapeError, match=r"^repeat: -1 is negative\n(.*\n)*  repeat called at"):
         ng.function([x, n], ng.repeat(x, n))([1.0, 2.0], [1, -1])
     with pytest.raises(ShapeError):
         ng.function([x, n], ng.repeat(x, n))([1.0, 2.0], [1, 1, 1])
