@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from typing import Any
 
 import numgraph.compat.theano.tensor as T
@@ -18,6 +16,7 @@ from numpy.typing import NDArray
 
 import numgraph.compat.theano as theano
 from numgraph.compat.theano import gpuarray
+from tests.waits import python
 
 Array = NDArray[Any]
 _ENDINGS = ("", "_gradWeights", "_gradInputs")
@@ -133,7 +132,5 @@ def test_these_are_there_for_programs_that_ask_for_a_gpu() -> None:
     )
     for device, wanted in (("gpu1", "True True False"), ("cuda", "False False True"), ("cpu", "False False False")):
         environment = os.environ | {"THEANO_FLAGS": f"device={device}"}
-        said = subprocess.run(
-            [sys.executable, "-c", lines], env=environment, capture_output=True, text=True, check=True
-        )
+        said = python("-c", lines, env=environment, check=True)
         assert said.stdout.strip() == wanted
