@@ -106,32 +106,29 @@ class Code:
 
     def _of_parts(self, what: str, result: Any, kinds: list[Any]) -> Any:
         name = f"llvm.masked.{what}.v{self.real.lanes}{self.real.type.intrinsic_name}.p0"
-        made = self.module.globals.get(name)
-        return made or ir.Function(self.module, ir.FunctionType(result, kinds), name)
+        return self._declared(name, result, kinds)
+
+    def _declared(self, name: str, result: Any, kinds: list[Any]) -> Any:
+        """A function of LLVM's."""
+        known = self.module.globals.get(name)
+        return known or ir.Function(self.module, ir.FunctionType(result, kinds), name)
 
     def first_lanes(self, count: Any) -> Any:
         """The mask of the first `count` lanes of a vector."""
         lanes = self.real.lanes
         numbers = ir.Constant(ir.VectorType(_SMALL, lanes), list(range(lanes)))
-        undefined = ir.Constant(numbers.type, ir.Undefined)
-        one = self.b.insert_element(undefined, self.b.trunc(count, _SMALL), ir.Constant(_SMALL, 0))
-        return self.b.icmp_signed("<", numbers, self.shuffle(one, undefined, [0] * lanes))
+        return self.b.icmp_signed("<", numbers, self.spread(self.b.trunc(count, _SMALL)))
 
     def numbers(self, value: Any) -> Any:
         """A vector of integers as long as elements are, all of them `value`, which has 64 bits."""
         word = ir.IntType(8 * self.real.size)
-        undefined = ir.Constant(ir.VectorType(word, self.real.lanes), ir.Undefined)
-        one = self.b.insert_element(
-            undefined, value if word == _INT else self.b.trunc(value, word), ir.Constant(_SMALL, 0)
-        )
-        return self.shuffle(one, undefined, [0] * self.real.lanes)
+        return self.spread(value if word == _INT else self.b.trunc(value, word))
 
     def permuted(self, vector: Any, lanes: Any) -> Any:
         """The lanes of a vector that a vector of `numbers` names; one by one unless the processor has AVX-512."""
         if MACHINE.vector == 64:
             name = f"llvm.x86.avx512.permvar.{'sf' if self.real.size == 4 else 'df'}.512"
-            kind = ir.FunctionType(vector.type, [vector.type, lanes.type])
-            return self.b.call(self.module.globals.get(name) or ir.Function(self.module, kind, name), [vector, lanes])
+            return self.b.call(self._declared(name, vector.type, [vector.type, lanes.type]), [vector, lanes])
         found = vector
         for k in range(self.real.lanes):
             place = ir.Constant(_SMALL, k)
@@ -141,8 +138,8 @@ class Code:
         return found
 
     def spread(self, scalar: Any) -> Any:
-        """A vector with `scalar` in every lane."""
-        undefined = ir.Constant(self.real.vector, ir.Undefined)
+        """A vector with `scalar` in every lane, as many as a vector of elements has."""
+        undefined = ir.Constant(ir.VectorType(scalar.type, self.real.lanes), ir.Undefined)
         one = self.b.insert_element(undefined, scalar, ir.Constant(_SMALL, 0))
         return self.shuffle(one, undefined, [0] * self.real.lanes)
 
@@ -156,8 +153,7 @@ class Code:
             return self.b.fadd(self.b.fmul(x, y), z)
         lanes = f"v{x.type.count}" if isinstance(x.type, ir.VectorType) else ""
         name = f"llvm.fma.{lanes}{self.real.type.intrinsic_name}"
-        kind = ir.FunctionType(x.type, [x.type] * 3)
-        return self.b.call(self.module.globals.get(name) or ir.Function(self.module, kind, name), [x, y, z])
+        return self.b.call(self._declared(name, x.type, [x.type] * 3), [x, y, z])
 
     def prefetch(self, pointer: Any, near: int) -> None:
         """Prefetch a line; near: from 3, all caches, to 0."""

@@ -94,21 +94,25 @@ def _functions(count: int, ending: str) -> dict[str, Any]:
         desc = GpuDnnConvDesc(border_mode, subsample, dilation, conv_mode, precision, num_groups)
         return desc.compute(_CONV, img, kerns)
 
+    def gradient(kind: str, first: Any, topgrad: Any, shape: Any, *described: Any) -> Variable:
+        """The gradient for what has `shape`. described: what a description is made of."""
+        return GpuDnnConvDesc(*described).compute(kind, first, topgrad, [shape[k + 2] for k in range(count)])
+
     def for_filters(
         img: Any, topgrad: Any, kerns_shp: Any, border_mode: Any = "valid", subsample: Any = ones, dilation: Any = None,
         conv_mode: str = "conv", precision: Any = None, algo: Any = None, num_groups: int = 1,
     ) -> Variable:  # fmt: skip
         """The gradient for filters of shape `kerns_shp`."""
-        desc = GpuDnnConvDesc(border_mode, subsample, dilation, conv_mode, precision, num_groups)
-        return desc.compute(_WEIGHTS, img, topgrad, [kerns_shp[k + 2] for k in range(count)])
+        described = border_mode, subsample, dilation, conv_mode, precision, num_groups
+        return gradient(_WEIGHTS, img, topgrad, kerns_shp, *described)
 
     def for_images(
         kerns: Any, topgrad: Any, img_shp: Any, border_mode: Any = "valid", subsample: Any = ones, dilation: Any = None,
         conv_mode: str = "conv", precision: Any = None, algo: Any = None, num_groups: int = 1,
     ) -> Variable:  # fmt: skip
         """The gradient for images of shape `img_shp`, a transposed convolution."""
-        desc = GpuDnnConvDesc(border_mode, subsample, dilation, conv_mode, precision, num_groups)
-        return desc.compute(_INPUTS, kerns, topgrad, [img_shp[k + 2] for k in range(count)])
+        described = border_mode, subsample, dilation, conv_mode, precision, num_groups
+        return gradient(_INPUTS, kerns, topgrad, img_shp, *described)
 
     return {
         f"dnn_conv{ending}": convolution, f"dnn_gradweight{ending}": for_filters, f"dnn_gradinput{ending}": for_images,

@@ -121,14 +121,10 @@ class LoopCosts:
         rounds = times(task.loops, self.number)
         if isinstance(task, IndexCheck):
             return _times(rounds, 2 * UNIT)
-        if isinstance(task, Scattering):
-            inner = len(task.loops) - 1
-            # an element that indices choose, or a sum along the innermost loop
-            return _times(rounds, SCATTER if _is_chain(task, inner) else (UNIT + STORE / 2) / self._rate(nest))
-        if isinstance(task, Reduction):
+        if isinstance(task, Scattering | Reduction):
             inner = len(task.loops) - 1
             if _is_chain(task, inner):
-                return _times(rounds, CHAIN)
+                return _times(rounds, SCATTER if isinstance(task, Scattering) else CHAIN)
             # where the innermost loop goes along the result, that is read and written
             each = UNIT if inner in task.reduced else UNIT + STORE / 2
             return _times(rounds, each / self._rate(nest))
