@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from numgraph.ir import Node, topological
+from numgraph.loops.neighbours import Run, run_from
 from numgraph.loops.pieces import Cutter, Piece
 from numgraph.loops.program import (
     REALS,
@@ -33,6 +34,7 @@ from numgraph.loops.scalar import convert, formula, number
 from numgraph.loops.searches import search, searched
 from numgraph.loops.values import Body, Values, as_read, as_stored
 from numgraph.schedule.arrange import LoopNest
+from numgraph.schedule.neighbours import ELEMENTARY, LONG
 from numgraph.schedule.tasks import Elementwise, IndexCheck, Reduction, Scattering, Task
 from numgraph.schedule.work import owner
 from numgraph.types import FLOATS, INEXACT
@@ -43,7 +45,6 @@ UNORDERED = {
 }  # fmt: skip
 # A loop over operations of at least the cost ELEMENTARY has so many vectors of rounds side by side, by what its
 # operations cost at most in all: long bodies would take LLVM long. A loop shorter than LONG has none.
-ELEMENTARY, LONG = 20, 64
 SIDE_BY_SIDE = {80: 4, 240: 2}
 # Of so many arrays LLVM is told which ones do not overlap: of each pair it would compare the addresses before the loop,
 # and beyond a few dozen pairs it makes no loop over vectors.
@@ -169,6 +170,9 @@ class LoopBuilder:
         if not self.vectors:
             yield self.for_loop(nest, level, bounds, accumulators)
             return
+        if run := run_from(self.schedule, nest, level, outer):
+            yield self.one_loop(run, bounds, 1, accumulators)
+            return
         pieces = cutter.pieces(nest, level, outer)
         room, cutter.room = cutter.room, cutter.room // len(pieces)
         numbers = all(isinstance(n, int) for piece in pieces for n in (piece.begin, piece.end))
@@ -194,27 +198,41 @@ class LoopBuilder:
             end = own if len(bounds) == 1 else Call("minimum", (end, own))
         return (end,) if first and len(bounds) == 1 else (begin, end)
 
-    def for_loop(self, nest: LoopNest, level: int, bounds: Sequence[Expression], accumulators: Accumulators) -> For:
-        """The loop itself; what it does not change goes to the bodies around it."""
+    def one_loop(self, run: Run, bounds: Sequence[Expression], levels: int, accumulators: Accumulators) -> For:
+        """Loops that run as one. bounds: those of the first `levels` of them together."""
+        values, outer = self.values, self.values.settled
+        each = values.whole(run.inside(levels))
+        values.bodies += [Body() for _ in run.lengths[1:]]
+        values.settled = run.settled
+        rounds = [_times(bound, each) for bound in bounds]
+        found = self.for_loop(run.nest, run.innermost, rounds, accumulators, run)
+        values.settled = outer
+        del values.bodies[1 - len(run.lengths) :]
+        return found
+
+    def for_loop(
+        self, nest: LoopNest, level: int, bounds: Sequence[Expression], accumulators: Accumulators,
+        run: Run | None = None,
+    ) -> For:  # fmt: skip
+        """The loop itself; what it does not change goes to the bodies around it. run: the loops that it stands for."""
         values = self.values
         inner = Body()
         values.bodies.append(inner)
-        counter = values.counter(level)
+        counter = values.counter(level, run.level if run else level)
         inner.accumulators = accumulators
         self.nests(nest.body, level + 1)
         values.bodies.pop()
-        note = values.notes.loop(nest)
-        return For(counter, tuple(bounds), (*self._hints(nest, inner.statements), *inner.statements), note=note)
+        length, note = (run.inside(0), values.notes.run(run.lengths)) if run else (nest.length, values.notes.loop(nest))
+        return For(counter, tuple(bounds), (*self._hints(nest, length, inner.statements), *inner.statements), note=note)
 
-    def _hints(self, nest: LoopNest, statements: Sequence[Statement]) -> list[Statement]:
+    def _hints(self, nest: LoopNest, length: Any, statements: Sequence[Statement]) -> list[Statement]:
         """What LLVM is told of an innermost loop."""
         if not self.vectors or any(body.length is not None for body in nest.body):
             return []
-        return [*self._side_by_side(nest), *self._apart(statements)]
+        return [*self._side_by_side(nest, self.graph.find(length)), *self._apart(statements)]
 
-    def _side_by_side(self, nest: LoopNest) -> list[Statement]:
+    def _side_by_side(self, nest: LoopNest, length: Any) -> list[Statement]:
         """How many vectors of a loop's rounds are computed side by side, where LLVM would do them singly."""
-        length = self.graph.find(nest.length)
         if isinstance(length, int) and length < LONG:
             return []
         costs = [v.op.cost for v in nest.scalars if v.op is not None and v.dtype in FLOATS]
@@ -374,6 +392,13 @@ class LoopBuilder:
         notes = self.values.notes
         origin = notes.origin(task.node, f"{shown} {notes.type_of(task.node)}")
         return Store(element.pointer, element.index, as_stored(value, task.node.dtype), **origin)
+
+
+def _times(bound: Expression, each: Expression) -> Expression:
+    """So many times as many rounds."""
+    if isinstance(bound, Number) and isinstance(each, Number):
+        return Number(bound.value * each.value)
+    return bound if isinstance(each, Number) and each.value == 1 else bound * each
 
 
 def in_order(task: Reduction, acc: Expression, x: Expression) -> Expression:

@@ -9,6 +9,7 @@ import numpy as np
 from numgraph.lengths import dims
 from numgraph.loops.build import LoopBuilder, in_order
 from numgraph.loops.memory import HostMemory, pointer_to
+from numgraph.loops.neighbours import run_from
 from numgraph.loops.program import Assign, Call, Expression, For, Name, Number, Store
 from numgraph.loops.values import Setting, Values, as_read, as_stored
 from numgraph.schedule.arrange import LoopNest
@@ -36,11 +37,16 @@ def rows_of_chunk(values: Values, nest: LoopNest) -> tuple[Expression, Expressio
     return begin, values.assign("end", rows * (CHUNK + 1) // CHUNKS)
 
 
-def _two_loops(values: Values, builder: LoopBuilder, nest: LoopNest) -> tuple[Expression, Expression]:
-    """The bounds of a chunk in the outer one of two loops that are divided as one; those of the inner one are noted."""
+def _rows_of_rows(values: Values, nest: LoopNest) -> tuple[Expression, Expression]:
+    """As `rows_of_chunk`, for the rounds of two loops that are divided as one."""
     rows = values.whole(values.schedule.division[nest].length)
     begin = values.assign("begin", rows * CHUNK // CHUNKS, "rows of rows of this chunk")
-    end = values.assign("end", rows * (CHUNK + 1) // CHUNKS)
+    return begin, values.assign("end", rows * (CHUNK + 1) // CHUNKS)
+
+
+def _two_loops(values: Values, builder: LoopBuilder, nest: LoopNest) -> tuple[Expression, Expression]:
+    """The bounds of a chunk in the outer one of two loops that are divided as one; those of the inner one are noted."""
+    begin, end = _rows_of_rows(values, nest)
     inner = values.whole(nest.body[0].length)
 
     def within() -> tuple[Expression, Expression]:
@@ -63,9 +69,13 @@ def add_chunk(values: Values, memory: HostMemory, nest: LoopNest, stage: int) ->
         memory.say_own(stage, CHUNK)
     builder = LoopBuilder(values)
     accumulators = builder.started(nest, 0)
-    bounds = rows_of_chunk(values, nest) if division.levels == (0,) else _two_loops(values, builder, nest)
-    for part in builder.parts(nest, 0, bounds, accumulators):
-        values.add(part)
+    run = run_from(values.schedule, nest, 0, None)
+    if run and division.levels == (0, 1):
+        values.add(builder.one_loop(run, _rows_of_rows(values, nest), 2, accumulators))
+    else:
+        bounds = rows_of_chunk(values, nest) if division.levels == (0,) else _two_loops(values, builder, nest)
+        for part in builder.parts(nest, 0, bounds, accumulators):
+            values.add(part)
     builder.complete(accumulators)
 
 

@@ -56,6 +56,10 @@ class Notes:
         """What a loop counts, where that is no number."""
         return "" if isinstance(nest.length, int) else self.length(nest.length)
 
+    def run(self, lengths: Sequence[Any]) -> str:
+        """What a loop counts that stands for several: `len(x) x 10`."""
+        return " x ".join(self.length(n) for n in lengths)
+
     def length(self, node: Any) -> str:
         """A length in the user's terms: `len(train_x)`, `index*600`."""
         return ast.unparse(self._tree(node, 0))

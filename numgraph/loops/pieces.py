@@ -17,7 +17,7 @@ A loop is cut where that pays:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
@@ -38,14 +38,16 @@ SMALL_PART = 1 << 10
 
 
 class Settled:
-    """Scalars as they are where some conditions are known. outer: what is known already.
+    """Scalars as they are where conditions, or other scalars, are known to be numbers. outer: what is known already.
 
     origin: whose element a scalar is (see `Elements`), which goes over to what stands for it.
     """
 
-    def __init__(self, graph: Graph, known: dict[Node, bool], outer: Settled | None, origin: dict[Node, Node]) -> None:
+    def __init__(
+        self, graph: Graph, known: Mapping[Node, int], outer: Settled | None, origin: dict[Node, Node]
+    ) -> None:
         self.graph, self.outer, self.origin = graph, outer, origin
-        self.found: dict[Node, Node] = {v: graph.number(value, "bool") for v, value in known.items()}
+        self.found: dict[Node, Node] = {v: graph.number(value, v.dtype) for v, value in known.items()}
 
     def __call__(self, root: Node) -> Node:
         """What stands for a scalar."""

@@ -8,6 +8,7 @@ from typing import Any
 from numgraph.ir import Node
 from numgraph.loops.notes import sign_of
 from numgraph.schedule.buffers import memory_of
+from numgraph.schedule.neighbours import position_among
 from numgraph.schedule.plan import Schedule
 
 
@@ -18,22 +19,14 @@ def position(schedule: Schedule, buffer: Node, index: Sequence[Node], flat: bool
     if flat:
         found: Any = index[0]
     elif place is None:
-        found = linear([graph.find(n) for n in buffer.dims], index)
+        found = position_among([graph.find(n) for n in buffer.dims], index)
     else:
         lengths, at = list(place.lengths(graph)), [index[a] for a in place.axes]
         if place.rows:
             # the first axis comes last
             lengths, at = [*lengths[1:], place.rows], [*at[1:], at[0]]
-        found = linear(lengths, at)
+        found = position_among(lengths, at)
     return split(graph.as_index(found))
-
-
-def linear(lengths: Sequence[Any], index: Sequence[Any]) -> Any:
-    """Where an element lies among those of an array with these lengths."""
-    found: Any = 0
-    for n, i in zip(lengths, index, strict=True):
-        found = found * n + i
-    return found
 
 
 def split(node: Node) -> tuple[Any, Any]:

@@ -148,9 +148,10 @@ class Values:
         self.add(Assign(target, value, **self.origin(node, note)), level)
         return target
 
-    def counter(self, level: int) -> Name:
-        """The counter of a new loop at a level."""
-        self.counters[level] = Name(self.names.counter(level))
+    def counter(self, level: int, called: int | None = None) -> Name:
+        """The counter of a new loop at a level. called: the level whose letter it has, of the first of several loops
+        that are one."""
+        self.counters[level] = Name(self.names.counter(level if called is None else called))
         return self.counters[level]
 
     # -- scalars ------------------------------------------------------------------------------------------------

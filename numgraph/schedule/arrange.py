@@ -17,6 +17,7 @@ from numgraph.lengths import dims
 from numgraph.lengths.known import counts_from_the_end
 from numgraph.schedule.cuts import Repeats
 from numgraph.schedule.gridproduct import TILED, maker_of
+from numgraph.schedule.neighbours import ShortRows
 from numgraph.schedule.tasks import (
     Elementwise,
     IndexCheck,
@@ -99,6 +100,7 @@ class Arranger:
         self.graph = graph
         self.by_node = writers(tasks)
         self.repeats = Repeats(tasks)
+        self.short_rows = ShortRows(graph)
         # what may end a call
         self.checks = [task for task in tasks if isinstance(task, IndexCheck) or task.raises]
         self.overwritten = overwritten
@@ -158,7 +160,11 @@ class Arranger:
             return False
         if level == 0 and nest.statements + task.statements > MAX_BODY:
             return False
-        return length is None or self.graph.traits.grid or not self.repeats([*nest.tasks, task], level)
+        if length is None or self.graph.traits.grid:
+            return True
+        tasks = [*nest.tasks, task]
+        # a loop around all of it is one pass over memory, whatever is inside
+        return not self.repeats(tasks, level) and not (level and self.short_rows(tasks, level))
 
     def _share_grid(self, a: Task, b: Task) -> bool:
         """Whether two tasks may run in the same pass on a grid, and are to: blocks of a product in tiles can go on with

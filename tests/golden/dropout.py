@@ -51,12 +51,11 @@ def phase_0(address, chunk, chunks):                      # mul
     uniform_state_0 = u64(table[AT_UNIFORM_STATE] + 8)    # uniform_state uint64[2] from element 1
     position = uniform_state_0[0]                         # uniform_state uint64[2]
     p0 = f32(table[AT_OUTPUT_0])                          # mul float32[?,?]
-    for i in range(begin, end):                           # len(x)
-        for j in range(n1):                               # x.shape[1]
-            interleave(4)                                 # vectors side by side
-            t0 = maximum(x[i * n1 + j], float32(0.0))     # relu float32[?,?]
-            t1 = uniform_f32(key, position, i * n1 + j) >= float32(0.25)  # ge bool[?,?]
-            p0[i * n1 + j] = t0 * (float32(1.3333334) if t1 else float32(0.0))  # mul float32[?,?]
+    for i in range(begin * n1, end * n1):                 # len(x) x x.shape[1]
+        interleave(4)                                     # vectors side by side
+        t0 = maximum(x[i], float32(0.0))                  # relu float32[?,?]
+        t1 = uniform_f32(key, position, i) >= float32(0.25)  # ge bool[?,?]
+        p0[i] = t0 * (float32(1.3333334) if t1 else float32(0.0))  # mul float32[?,?]
     return 0
 
 

@@ -8,7 +8,7 @@ phase_1: layer (once): ? flops, ? bytes
 from numpy import float32
 
 from numgraph.kernels.calls import sgemm
-from numgraph.kernels.loops import apart
+from numgraph.kernels.loops import apart, interleave
 from numgraph.kernels.support import argument_address, argument_length, chunk_count, divided, entry, f32, fail
 from numgraph.kernels.support import floor_div_int, from_python, i64, items_of, jit, launch, maximum, relock
 from numgraph.kernels.support import resident_address, resident_shape, table_of, to_python, unlock
@@ -116,10 +116,10 @@ def phase_1_part_1(address, chunk, chunks):               # tanh
     p0 = f32(table[AT_TEMPORARIES] + table[AT_DOT2_OFFSET])  # dot2 float32[?,4] from element step * (x.shape[1] * 4)
     p1 = f32(table[AT_TEMPORARIES] + table[AT_OFFSET1])   # dot2 float32[?,4]
     p2 = f32(table[AT_NEW_STATE])                         # tanh float32[?,4]
-    for i in range(begin, end):                           # x.shape[1]
-        for j in range(4):
-            apart(p0, p1, p2)                             # no other array of the loop overlaps these
-            p2[i * 4 + j] = tanh_f32(p0[i * 4 + j] + p1[i * 4 + j])  # tanh float32[?,4]
+    for i in range(begin * 4, end * 4):                   # x.shape[1] x 4
+        interleave(4)                                     # vectors side by side
+        apart(p0, p1, p2)                                 # no other array of the loop overlaps these
+        p2[i] = tanh_f32(p0[i] + p1[i])                   # tanh float32[?,4]
     return 0
 
 

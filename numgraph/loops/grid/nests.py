@@ -16,12 +16,13 @@ from numgraph.loops.grid.joins import joined
 from numgraph.loops.grid.kernel import BLOCK, BLOCKS, LANE, LANES, THREAD, THREADS, Geometry, Kernel
 from numgraph.loops.grid.memory import GridMemory
 from numgraph.loops.grid.strides import needed
-from numgraph.loops.positions import linear, split
+from numgraph.loops.positions import split
 from numgraph.loops.program import Barrier, Call, Choice, Expression, For, If, Name, Number, Statement, Store
 from numgraph.loops.values import Body, Setting, Values
 from numgraph.schedule.arrange import LoopNest
 from numgraph.schedule.grid import Mapping, free_levels
 from numgraph.schedule.gridproduct import blocks
+from numgraph.schedule.neighbours import position_among
 from numgraph.schedule.tasks import Task
 
 
@@ -84,7 +85,7 @@ class Work:
             return
         for k, level in reversed(list(enumerate(levels))):
             # the element of the loops up to this one
-            place = split(graph.as_index(linear(lengths[: k + 1], [graph.loop(v) for v in levels[: k + 1]])))[1]
+            place = split(graph.as_index(position_among(lengths[: k + 1], [graph.loop(v) for v in levels[: k + 1]])))[1]
             self.flats[graph.as_index(place)] = values.body.names[graph.as_index(place)] = flat
             counter = values.names.counter(level)
             if not k:
