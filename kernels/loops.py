@@ -8,9 +8,10 @@ Rounds can be computed side by side only where none writes what another reads. L
 of arrays, whether they overlap, and gives up where these are many.
 """
 
+from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic, register_jitable
-from numgraph.kernels.loops_ir import note_interleaving, stay_single
+from numgraph.kernels.loops_ir import UNROLLED, in_part_of_a_vector, note_loop, stay_single
 
 
 @intrinsic(prefer_literal=True)
@@ -21,10 +22,39 @@ def interleave(typingctx, count):
     """
 
     def codegen(context, builder, sig, args):
-        note_interleaving(builder, count.literal_value)
+        note_loop(builder, ("interleave.count", ir.IntType(32)(count.literal_value)))
         return context.get_dummy_value()
 
     return types.void(count), codegen
+
+
+@intrinsic
+def not_unrolled(typingctx):
+    """Said first in a loop of a few dozen rounds: LLVM is to make vectors of them.
+
+    It would rather make as many copies of the body, each for one round, and find no vectors in these.
+    """
+
+    def codegen(context, builder, sig, args):
+        note_loop(builder, UNROLLED)
+        return context.get_dummy_value()
+
+    return types.void(), codegen
+
+
+@intrinsic(prefer_literal=True)
+def masked(typingctx, rounds):
+    """As `not_unrolled`, and rounds that fill no vector are a part of one: said of so many rounds, where they are fewer
+    than a vector has lanes, or leave most of the last one.
+
+    Nothing is said on a processor that has no masks for its lanes, if the rounds are fewer than 16.
+    """
+
+    def codegen(context, builder, sig, args):
+        note_loop(builder, *in_part_of_a_vector(rounds.literal_value))
+        return context.get_dummy_value()
+
+    return types.void(rounds), codegen
 
 
 @register_jitable

@@ -1,11 +1,26 @@
 """Hints about loops as LLVM's metadata, which is made when all blocks of a function are there."""
 
 from llvmlite import ir
+from numgraph.kernels.tile_ir import MACHINE
+
+# Not made into a copy of the body for each round, of which LLVM makes no vectors.
+UNROLLED = ("unroll.disable",)
+# Bytes of the vectors whose lanes may be left out at no cost, those of AVX-512; and the rounds from which on shorter
+# vectors, and some rounds one by one, are better than copies of the body.
+WITH_MASKS, MANY_ROUNDS = 64, 16
 
 
-def note_interleaving(builder, count):
-    """Note on the function that is being built what `interleave` says of the loop whose body begins at this place."""
-    builder.function.__dict__.setdefault("interleaved", {})[builder.block.name] = count
+def note_loop(builder, *hints):
+    """Note on the function that is being built what LLVM is to know of the loop whose body begins at this place: names
+    of hints, each with its number if it has one."""
+    builder.function.__dict__.setdefault("loops", {}).setdefault(builder.block.name, []).extend(hints)
+
+
+def in_part_of_a_vector(rounds):
+    """The hints of `masked`."""
+    if MACHINE.vector == WITH_MASKS:
+        return (UNROLLED, ("vectorize.predicate.enable", ir.IntType(1)(1)))
+    return (UNROLLED,) if rounds >= MANY_ROUNDS else ()
 
 
 def stay_single(builder):
@@ -36,25 +51,24 @@ def set_apart(module, accesses, alone):
 
 
 def with_loop_hints(module):
-    """The module (llvmlite.ir), in which loops that `interleave` was said in, or that `note` is about, now have LLVM's
-    metadata for it."""
+    """The module (llvmlite.ir), in which loops that something was said in (`note_loop`), or that `note` is about, now
+    have LLVM's metadata for it."""
     for function in module.functions:
         blocks = {block.name: block for block in function.blocks}
         hints = {}
         for branch, hint, *numbers in getattr(function, "hints", []):
-            made = _hint(module, f"llvm.loop.{hint}", *map(ir.IntType(32), numbers))
-            hints.setdefault(branch, []).append(made)
-        for name, count in getattr(function, "interleaved", {}).items():
+            hints.setdefault(branch, []).append((hint, *map(ir.IntType(32), numbers)))
+        for name, said in getattr(function, "loops", {}).items():
             ends = [block.terminator for block in latches(function, blocks[name])]
-            unrolling = next((hints.pop(branch) for branch in ends if branch in hints), [])
-            _mark(module, ends, [_hint(module, "llvm.loop.interleave.count", ir.IntType(32)(count)), *unrolling])
+            noted = next((hints.pop(branch) for branch in ends if branch in hints), [])
+            _mark(module, ends, [*said, *noted])
         for branch, wanted in hints.items():
             _mark(module, [branch], wanted)
     return module
 
 
 def _hint(module, name, *values):
-    return module.add_metadata([ir.MetaDataString(module, name), *values])
+    return module.add_metadata([ir.MetaDataString(module, f"llvm.loop.{name}"), *values])
 
 
 def _node(module, *operands):
@@ -71,7 +85,7 @@ def _unique(module, *operands):
 
 def _mark(module, branches, hints):
     """Put hints on the branches back to the top of a loop."""
-    loop = _unique(module, *hints)
+    loop = _unique(module, *(_hint(module, *hint) for hint in hints))
     for branch in branches:
         branch.set_metadata("llvm.loop", loop)
 

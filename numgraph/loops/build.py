@@ -7,7 +7,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from numgraph.ir import Node, topological
+from numgraph.loops.groups import Groups, groups_of
+from numgraph.loops.hints import vector_hints
 from numgraph.loops.neighbours import Run, run_from
 from numgraph.loops.pieces import Cutter, Piece
 from numgraph.loops.program import (
@@ -34,7 +35,6 @@ from numgraph.loops.scalar import convert, formula, number
 from numgraph.loops.searches import search, searched
 from numgraph.loops.values import Body, Values, as_read, as_stored
 from numgraph.schedule.arrange import LoopNest
-from numgraph.schedule.neighbours import ELEMENTARY, LONG
 from numgraph.schedule.tasks import Elementwise, IndexCheck, Reduction, Scattering, Task
 from numgraph.schedule.work import owner
 from numgraph.types import FLOATS, INEXACT
@@ -43,36 +43,10 @@ from numgraph.types import FLOATS, INEXACT
 UNORDERED = {
     "acc + x": "add_up", "acc * x": "multiply_up", "maximum(acc, x)": "largest", "minimum(acc, x)": "smallest",
 }  # fmt: skip
-# A loop over operations of at least the cost ELEMENTARY has so many vectors of rounds side by side, by what its
-# operations cost at most in all: long bodies would take LLVM long. A loop shorter than LONG has none.
-SIDE_BY_SIDE = {80: 4, 240: 2}
 # Of so many arrays LLVM is told which ones do not overlap: of each pair it would compare the addresses before the loop,
 # and beyond a few dozen pairs it makes no loop over vectors.
-SEVERAL = 3
-# In a body of more, functions are called if this part of its cost is operations of which each waits for the one before.
-CHAINED = 0.16
-
+SEVERAL = 2
 Accumulators = dict[Reduction, Name | None]
-
-
-def is_chain(nest: LoopNest) -> bool:
-    """Whether a long body computes floats of one type, of which many wait for the one before, and stores them."""
-    stored = {task.node: task.value for task in nest.tasks if isinstance(task, Elementwise)}
-    floats, others = 0.0, 0.0
-    longest: dict[Node | None, float] = {}
-
-    def before(node: Node) -> list[Node]:
-        return [v for v in (stored.get(u) or u for u in node.inputs) if v in nest.scalars]
-
-    for node in topological(nest.scalars, inputs=before):
-        cost = node.op.cost if node.op is not None else 0
-        if all(v.dtype in FLOATS for v in (node, *node.inputs)):
-            floats += cost
-        else:
-            others += cost
-        longest[node] = cost + max((longest[v] for v in before(node)), default=0)
-    alike = len(stored) == len(nest.tasks) and sum(any(v.dtype == t for v in nest.scalars) for t in FLOATS) == 1
-    return alike and max(longest.values()) > CHAINED * floats > 10 * CHAINED * others
 
 
 class Checks(Protocol):
@@ -173,6 +147,11 @@ class LoopBuilder:
         if run := run_from(self.schedule, nest, level, outer):
             yield self.one_loop(run, bounds, 1, accumulators)
             return
+        whole = len(bounds) == 1 and isinstance(bounds[0], Number)
+        groups = groups_of(self.graph, nest, level, outer, cutter.origin) if whole else None
+        if groups:
+            yield self.over_groups(groups, nest, level, accumulators)
+            return
         pieces = cutter.pieces(nest, level, outer)
         room, cutter.room = cutter.room, cutter.room // len(pieces)
         numbers = all(isinstance(n, int) for piece in pieces for n in (piece.begin, piece.end))
@@ -210,6 +189,21 @@ class LoopBuilder:
         del values.bodies[1 - len(run.lengths) :]
         return found
 
+    def over_groups(self, groups: Groups, nest: LoopNest, level: int, accumulators: Accumulators) -> For:
+        """A loop over groups of its rounds."""
+        values, outer, body = self.values, self.values.settled, Body()
+        values.bodies.append(body)
+        counter = values.counter(level)
+        body.accumulators = accumulators
+        for settled in groups.members:
+            values.settled = settled
+            self.nests(nest.body, level + 1)
+        values.settled = outer
+        values.bodies.pop()
+        hints = self._hints(nest, groups.count, counter, body.statements)
+        note = f"each of {len(groups.members)}"
+        return For(counter, (Number(groups.count),), (*hints, *body.statements), note=note)
+
     def for_loop(
         self, nest: LoopNest, level: int, bounds: Sequence[Expression], accumulators: Accumulators,
         run: Run | None = None,
@@ -223,26 +217,14 @@ class LoopBuilder:
         self.nests(nest.body, level + 1)
         values.bodies.pop()
         length, note = (run.inside(0), values.notes.run(run.lengths)) if run else (nest.length, values.notes.loop(nest))
-        return For(counter, tuple(bounds), (*self._hints(nest, length, inner.statements), *inner.statements), note=note)
+        hints = self._hints(nest, length, counter, inner.statements)
+        return For(counter, tuple(bounds), (*hints, *inner.statements), note=note)
 
-    def _hints(self, nest: LoopNest, length: Any, statements: Sequence[Statement]) -> list[Statement]:
+    def _hints(self, nest: LoopNest, length: Any, counter: Name, statements: Sequence[Statement]) -> list[Statement]:
         """What LLVM is told of an innermost loop."""
         if not self.vectors or any(body.length is not None for body in nest.body):
             return []
-        return [*self._side_by_side(nest, self.graph.find(length)), *self._apart(statements)]
-
-    def _side_by_side(self, nest: LoopNest, length: Any) -> list[Statement]:
-        """How many vectors of a loop's rounds are computed side by side, where LLVM would do them singly."""
-        if isinstance(length, int) and length < LONG:
-            return []
-        costs = [v.op.cost for v in nest.scalars if v.op is not None and v.dtype in FLOATS]
-        if max(costs, default=0) < ELEMENTARY:
-            return []
-        count = next((n for most, n in SIDE_BY_SIDE.items() if sum(costs) <= most), 0)
-        hint = "interleave"
-        if not count and is_chain(nest):
-            hint, count = "call_functions", 2
-        return [Do(Call(hint, (Number(count),)), note="vectors side by side")] if count else []
+        return [*vector_hints(nest, self.graph.find(length), counter, statements), *self._apart(statements)]
 
     def _apart(self, statements: Sequence[Statement]) -> list[Statement]:
         """Which of the arrays of a loop have memory that no other one there overlaps."""

@@ -94,8 +94,11 @@ class HostMemory:
     # -- arrays ---------------------------------------------------------------------------------------------------
 
     def element(self, buffer: Node, index: Sequence[Node], flat: bool = False, view: str | None = None) -> Load:
-        """An element of memory; what does not vary with the loops goes into the pointer."""
+        """An element of memory; what does not vary with the loops goes into the pointer, but for plain numbers: of
+        neighbours that one pointer has, LLVM knows how far they are apart."""
         fixed, moving = position(self.schedule, buffer, index, flat)
+        if isinstance(fixed, int):
+            fixed, moving = 0, moving + fixed
         pointer = self.pointer(buffer, fixed, view)
         return Load(pointer, self.values.whole(moving))
 

@@ -38,16 +38,18 @@ SMALL_PART = 1 << 10
 
 
 class Settled:
-    """Scalars as they are where conditions, or other scalars, are known to be numbers. outer: what is known already.
+    """Scalars as they are where conditions are known, or for what others stand. outer: what is known already.
 
     origin: whose element a scalar is (see `Elements`), which goes over to what stands for it.
     """
 
     def __init__(
-        self, graph: Graph, known: Mapping[Node, int], outer: Settled | None, origin: dict[Node, Node]
+        self, graph: Graph, known: Mapping[Node, int | Node], outer: Settled | None, origin: dict[Node, Node]
     ) -> None:
         self.graph, self.outer, self.origin = graph, outer, origin
-        self.found: dict[Node, Node] = {v: graph.number(value, v.dtype) for v, value in known.items()}
+        self.found: dict[Node, Node] = {
+            v: value if isinstance(value, Node) else graph.number(value, v.dtype) for v, value in known.items()
+        }
 
     def __call__(self, root: Node) -> Node:
         """What stands for a scalar."""

@@ -8,7 +8,7 @@ phase_1: add (2): 0 flops, 48 bytes
 
 from numpy import float32, uint64
 
-from numgraph.kernels.loops import interleave
+from numgraph.kernels.loops import apart, interleave
 from numgraph.kernels.support import argument_address, argument_length, chunk_count, divided, entry, f32
 from numgraph.kernels.support import from_python, i64, items_of, jit, launch, maximum, relock, resident_address
 from numgraph.kernels.support import resident_shape, table_of, to_python, u64, unlock
@@ -48,11 +48,11 @@ def phase_0(address, chunk, chunks):                      # mul
     x = f32(table[AT_X])                                  # x float32[?,?]
     uniform_state = u64(table[AT_UNIFORM_STATE])          # uniform_state uint64[2]
     key = uniform_state[0]                                # uniform_state uint64[2]
-    uniform_state_0 = u64(table[AT_UNIFORM_STATE] + 8)    # uniform_state uint64[2] from element 1
-    position = uniform_state_0[0]                         # uniform_state uint64[2]
+    position = uniform_state[1]                           # uniform_state uint64[2]
     p0 = f32(table[AT_OUTPUT_0])                          # mul float32[?,?]
     for i in range(begin * n1, end * n1):                 # len(x) x x.shape[1]
         interleave(4)                                     # vectors side by side
+        apart(p0)                                         # no other array of the loop overlaps these
         t0 = maximum(x[i], float32(0.0))                  # relu float32[?,?]
         t1 = uniform_f32(key, position, i) >= float32(0.25)  # ge bool[?,?]
         p0[i] = t0 * (float32(1.3333334) if t1 else float32(0.0))  # mul float32[?,?]

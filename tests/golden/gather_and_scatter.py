@@ -8,6 +8,7 @@ phase_1: cast, gather_update (? x 2): ? flops, ? bytes
 
 from numpy import float32, float64
 
+from numgraph.kernels.loops import apart
 from numgraph.kernels.support import add_up, argument_address, argument_length, chunk_count, divided, entry
 from numgraph.kernels.support import f32, f64, fail, floor_div_int, from_python, i64, items_of, jit, launch
 from numgraph.kernels.support import relock, resident_address, resident_shape, table_of, to_python, unlock
@@ -54,6 +55,7 @@ def phase_0(address, chunk, chunks):                      # sum, mul
             return fail(table, x0, 6, 1)
         t0 = x0 + 6 if x0 < 0 else x0                     # where int64
         for j in range(2):
+            apart(p0)                                     # no other array of the loop overlaps these
             x1 = table_0[t0 * 2 + j]                      # table float32[6,2]
             acc0 = add_up(acc0, float64(x1))              # sum
             p0[i * 2 + j] = float32(-0.5) * x1            # mul float32[?,2]
@@ -91,6 +93,7 @@ def phase_1(address):                                     # cast, gather_update
         x0 = rows[i]                                      # rows int64[?]
         t1 = x0 + 6 if x0 < 0 else x0                     # where int64
         for j in range(2):
+            apart(p2)                                     # no other array of the loop overlaps these
             table_0[t1 * 2 + j] = table_0[t1 * 2 + j] + p2[i * 2 + j]  # gather_update float32[6,2]
     return 0
 

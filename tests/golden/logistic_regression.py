@@ -165,6 +165,7 @@ def phase_3(address):                                     # sub
     b = f32(table[AT_B])                                  # b float32[3]
     p0 = f64(table[AT_TEMPORARIES] + table[AT_OFFSET1])   # sum float64[1,3]
     for i in range(3):
+        apart(p0)                                         # no other array of the loop overlaps these
         x0 = b[i]                                         # b float32[3]
         gb = float32(p0[i])                               # cast float32[3]
         b[i] = x0 - float32(0.13) * gb                    # b float32[3]

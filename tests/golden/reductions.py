@@ -13,6 +13,7 @@ phase_2: cast (once): 0 flops, 12 bytes
 import numpy as np
 from numpy import float32, float64
 
+from numgraph.kernels.loops import apart
 from numgraph.kernels.support import add_up, argument_address, argument_length, chunk_count, divided, entry
 from numgraph.kernels.support import f32, f64, fail, floor_div_int, from_python, i64, items_of, jit, largest
 from numgraph.kernels.support import launch, relock, table_of, to_python, unlock
@@ -76,6 +77,7 @@ def phase_0(address, chunk, chunks):                      # sum, max, argmax, tr
         acc3 = float32(-np.inf)                           # argmax int64[?]
         acc3_at = 0                                       # position of acc3
         for j1 in range(n1):                              # x.shape[1]
+            apart(p0)                                     # no other array of the loop overlaps these
             x0 = x[i * n1 + j1]                           # x float32[?,?]
             p0[j1] = add_up(p0[j1], float64(x0))          # sum
             acc1 = add_up(acc1, float64(x0))              # sum
@@ -125,6 +127,7 @@ def phase_1(address, chunk, chunks):                      # cast
     p0 = f64(table[AT_TEMPORARIES])                       # sum float64[?]
     p1 = f32(table[AT_OUTPUT_0])                          # cast float32[?]
     for i in range(begin, end):                           # x.shape[1]
+        apart(p0, p1)                                     # no other array of the loop overlaps these
         p1[i] = float32(p0[i])                            # cast float32[?]
     return 0
 

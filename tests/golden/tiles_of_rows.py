@@ -15,6 +15,7 @@ import numpy as np
 from numpy import float32, float64, int64
 
 from numgraph.kernels.calls import sgemm_rows
+from numgraph.kernels.loops import apart
 from numgraph.kernels.support import add_up, argument_address, chunk_count, divided, entry, f32, f64, fail
 from numgraph.kernels.support import floor_div_int, from_python, i32, i64, items_of, jit, largest, launch
 from numgraph.kernels.support import maximum, minimum, relock, resident_address, resident_length
@@ -188,6 +189,7 @@ def phase_1(address):                                     # neg, sub
     b = f32(table[AT_B])                                  # b float32[3]
     p2 = f64(table[AT_TEMPORARIES] + 64)                  # sum float64[1,3]
     for i in range(3):
+        apart(p2)                                         # no other array of the loop overlaps these
         x0 = b[i]                                         # b float32[3]
         gb = float32(p2[i])                               # cast float32[3]
         b[i] = x0 - float32(0.13) * gb                    # b float32[3]

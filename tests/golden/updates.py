@@ -11,6 +11,7 @@ phase_1: concatenated (?): ? flops, ? bytes
 phase_2: add (4): 4 flops, 96 bytes
 """
 
+from numgraph.kernels.loops import apart
 from numgraph.kernels.support import add_up, argument_address, chunk_count, divided, entry, f64, fail
 from numgraph.kernels.support import from_python, i64, items_of, jit, launch, maximum, minimum, real_of, relock
 from numgraph.kernels.support import resident_address, resident_length, resident_shape, table_of, to_python
@@ -84,9 +85,11 @@ def phase_1(address, chunk, chunks):                      # concatenated
     grown = f64(table[AT_GROWN])                          # grown float64[?]
     p0 = f64(table[AT_NEW_GROWN])                         # concatenated float64[?]
     for i in range(begin, minimum(end, n1)):              # len(grown) + 1
+        apart(p0)                                         # no other array of the loop overlaps these
         p0[i] = grown[i]                                  # concatenated float64[?]
     p_0 = f64(table[AT_P] + table[AT_P_OFFSET])           # p float64[4] from element 0 - len(grown)
     for i1 in range(maximum(begin, n1), end):             # len(grown) + 1
+        apart(p0)                                         # no other array of the loop overlaps these
         p0[i1] = p_0[i1]                                  # concatenated float64[?]
     return 0
 

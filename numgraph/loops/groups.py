@@ -1,0 +1,62 @@
+"""Innermost loops over groups of a few neighbours, such as the columns of a window that an index is divided by.
+
+`x[i // 2]` for 24 columns is a loop over 12 groups, with a copy of the body for each of the two columns. The
+quotient is the counter then, and LLVM makes vectors of the loop, where it would find no order in the quotients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from numgraph.ir import Graph, Node, topological
+from numgraph.loops.pieces import Settled
+from numgraph.ops.bounds import BEFORE
+from numgraph.schedule.arrange import LoopNest
+from numgraph.schedule.cuts import varying
+from numgraph.schedule.neighbours import counts_only
+
+# Members of a group, at most, and operations in all copies of the body.
+MOST_MEMBERS, MOST_OPERATIONS = 4, 64
+
+
+@dataclass(frozen=True, eq=False)
+class Groups:
+    """A loop over groups. count: of them; members: the scalars for each member of one, where the loop's counter is that
+    of the groups."""
+
+    count: int
+    members: list[Settled]
+
+
+def groups_of(
+    graph: Graph, nest: LoopNest, level: int, outer: Settled | None, origin: dict[Node, Node]
+) -> Groups | None:
+    """The groups of a loop's rounds; None where its indices are not divided by one number. outer: what is known around
+    it; origin: see `Settled`."""
+    length, tasks = graph.find(nest.length), nest.tasks
+    if not isinstance(length, int) or any(part.length is not None for part in nest.body):
+        return None
+    counter, members = graph.loop(level), []
+    parts = _parts([v for task in tasks for v in (task.value, *task.target) if v is not None], counter, outer)
+    sizes = {v.inputs[1].value for v in parts}
+    size = sizes.pop() if len(sizes) == 1 else 0
+    if not 1 < size <= MOST_MEMBERS or length % size or size * nest.statements > MOST_OPERATIONS:
+        return None
+    if any(v.op is BEFORE for v in nest.scalars) or not all(map(counts_only, tasks)):
+        return None
+    # not the loop's own, which is replaced
+    group = graph.make("loop", None, (), (level, "groups"), "int64", ())
+    for member in range(size):
+        known: dict[Node, Any] = {v: group if v.name == "floor_div" else member for v in parts}
+        known[counter] = graph.as_index(group * size + member)
+        members.append(Settled(graph, known, outer, origin))
+    return Groups(length // size, members)
+
+
+def _parts(roots: Iterable[Node], counter: Node, outer: Settled | None) -> list[Node]:
+    """The quotients of a counter by numbers, and what remains."""
+    nodes = topological([v if outer is None else outer(v) for v in roots], inputs=varying)
+    parts = (v for v in nodes if v.name in ("floor_div", "mod") and v.inputs[0] is counter)
+    return [v for v in parts if v.inputs[1].is_number]
