@@ -42,7 +42,7 @@ def groups_of(
     parts = _parts([v for task in tasks for v in (task.value, *task.target) if v is not None], counter, outer)
     sizes = {v.inputs[1].value for v in parts}
     size = sizes.pop() if len(sizes) == 1 else 0
-    if not 1 < size <= MOST_MEMBERS or length % size or size * nest.statements > MOST_OPERATIONS:
+    if not 1 < size <= min(MOST_MEMBERS, length - 1) or length % size or size * nest.statements > MOST_OPERATIONS:
         return None
     if any(v.op is BEFORE for v in nest.scalars) or not all(map(counts_only, tasks)):
         return None
