@@ -7,7 +7,7 @@ by side not all that they need fits into the registers.
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
-from numgraph.kernels.loops_ir import note, note_interleaving
+from numgraph.kernels.loops_ir import note, note_loop
 from numgraph.kernels.machine import this_machine
 from numgraph.kernels.variants import give_attribute, keep
 
@@ -18,7 +18,7 @@ def call_functions(typingctx, count):
     by side. Numba's own passes copy the functions all the same."""
 
     def codegen(context, builder, sig, args):
-        note_interleaving(builder, count.literal_value)
+        note_loop(builder, ("interleave.count", ir.IntType(32)(count.literal_value)))
         # up to the end of the loop
         builder.function.__dict__["instead"] = shared
         return context.get_dummy_value()

@@ -11,7 +11,7 @@ of arrays, whether they overlap, and gives up where these are many.
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic, register_jitable
-from numgraph.kernels.loops_ir import UNROLLED, in_part_of_a_vector, note_loop, stay_single
+from numgraph.kernels.loops_ir import MASKED, UNROLLED, note_loop, stay_single
 
 
 @intrinsic(prefer_literal=True)
@@ -43,7 +43,7 @@ def not_unrolled(typingctx):
 
 
 @intrinsic(prefer_literal=True)
-def masked(typingctx, rounds):
+def with_masks(typingctx, rounds):
     """As `not_unrolled`, and rounds that fill no vector are a part of one: said of so many rounds, where they are fewer
     than a vector has lanes, or leave most of the last one.
 
@@ -51,7 +51,7 @@ def masked(typingctx, rounds):
     """
 
     def codegen(context, builder, sig, args):
-        note_loop(builder, *in_part_of_a_vector(rounds.literal_value))
+        note_loop(builder, (MASKED, rounds.literal_value))
         return context.get_dummy_value()
 
     return types.void(rounds), codegen

@@ -1,10 +1,11 @@
 """Hints about loops as LLVM's metadata, which is made when all blocks of a function are there."""
 
 from llvmlite import ir
-from numgraph.kernels.tile_ir import MACHINE
 
 # Not made into a copy of the body for each round, of which LLVM makes no vectors.
 UNROLLED = ("unroll.disable",)
+# A loop whose last vector is used in part, with how many rounds it has.
+MASKED = "with_masks"
 # Bytes of the vectors whose lanes may be left out at no cost, those of AVX-512; and the rounds from which on shorter
 # vectors, and some rounds one by one, are better than copies of the body.
 WITH_MASKS, MANY_ROUNDS = 64, 16
@@ -14,13 +15,6 @@ def note_loop(builder, *hints):
     """Note on the function that is being built what LLVM is to know of the loop whose body begins at this place: names
     of hints, each with its number if it has one."""
     builder.function.__dict__.setdefault("loops", {}).setdefault(builder.block.name, []).extend(hints)
-
-
-def in_part_of_a_vector(rounds):
-    """The hints of `masked`."""
-    if MACHINE.vector == WITH_MASKS:
-        return (UNROLLED, ("vectorize.predicate.enable", ir.IntType(1)(1)))
-    return (UNROLLED,) if rounds >= MANY_ROUNDS else ()
 
 
 def stay_single(builder):
@@ -50,9 +44,9 @@ def set_apart(module, accesses, alone):
         instruction.set_metadata("noalias", others[name if name in own else None])
 
 
-def with_loop_hints(module):
+def with_loop_hints(module, vector):
     """The module (llvmlite.ir), in which loops that something was said in (`note_loop`), or that `note` is about, now
-    have LLVM's metadata for it."""
+    have LLVM's metadata for it. vector: the bytes of the processor's longest one."""
     for function in module.functions:
         blocks = {block.name: block for block in function.blocks}
         hints = {}
@@ -61,10 +55,20 @@ def with_loop_hints(module):
         for name, said in getattr(function, "loops", {}).items():
             ends = [block.terminator for block in latches(function, blocks[name])]
             noted = next((hints.pop(branch) for branch in ends if branch in hints), [])
-            _mark(module, ends, [*said, *noted])
+            meant = [other for hint in said for other in _for_vectors(hint, vector)]
+            _mark(module, ends, [*meant, *noted])
         for branch, wanted in hints.items():
             _mark(module, [branch], wanted)
     return module
+
+
+def _for_vectors(hint, vector):
+    """What a hint means on a processor with such vectors."""
+    if hint[0] != MASKED:
+        return (hint,)
+    if vector >= WITH_MASKS:
+        return (UNROLLED, ("vectorize.predicate.enable", ir.IntType(1)(1)))
+    return (UNROLLED,) if hint[1] >= MANY_ROUNDS else ()
 
 
 def _hint(module, name, *values):

@@ -8,6 +8,7 @@ see `rewrite.sizes`.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from heapq import heappop, heappush
 from itertools import pairwise
@@ -243,6 +244,32 @@ def _is_constant(row: list[Any]) -> bool:
 
 
 # -- what a number is ---------------------------------------------------------------------------------------------
+
+
+def factors(*numbers: Any) -> tuple[int, Counter[Node]]:
+    """The factors of a product: of those that are numbers the product, and the others, each as often as it is there."""
+    known, others = 1, Counter[Node]()
+    waiting = list(numbers)
+    while waiting:
+        number = found(waiting.pop())
+        if not isinstance(number, Node):
+            known *= number
+        elif number.is_number:
+            known *= number.value
+        elif number.name == "mul":
+            waiting += number.inputs
+        else:
+            others[number] += 1
+    return known, others if known else Counter()
+
+
+def divided(nodes: Iterable[Node], counter: Node) -> dict[int, tuple[list[Node], list[Node]]]:
+    """What is made of a counter by dividing it: by divisor, the quotients, and what remains of it."""
+    parts: dict[int, tuple[list[Node], list[Node]]] = {}
+    for node in nodes:
+        if node.name in ("floor_div", "mod") and node.inputs[0] is counter and node.inputs[1].is_number:
+            parts.setdefault(node.inputs[1].value, ([], []))[node.name == "mod"].append(node)
+    return parts
 
 
 def natural_factors(node: Node) -> tuple[Node, ...]:

@@ -233,7 +233,7 @@ class LoopBuilder:
         if len(pointers) < SEVERAL or not any(isinstance(s, Store) for s in parts):
             return []
         found = self.values.memory.apart([name for name in pointers if name not in (TABLE, REALS)])
-        return [Do(Call("apart", tuple(found)), note="no other array of the loop overlaps these")] if found else []
+        return [Do(Call("apart", tuple(found)), note="overlap no others")] if found else []
 
     # -- reductions ---------------------------------------------------------------------------------------------
 

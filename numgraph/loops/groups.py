@@ -6,11 +6,10 @@ quotient is the counter then, and LLVM makes vectors of the loop, where it would
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from numgraph.ir import Graph, Node, topological
+from numgraph.lengths.known import divided
 from numgraph.loops.pieces import Settled
 from numgraph.ops.bounds import BEFORE
 from numgraph.schedule.arrange import LoopNest
@@ -38,25 +37,20 @@ def groups_of(
     length, tasks = graph.find(nest.length), nest.tasks
     if not isinstance(length, int) or any(part.length is not None for part in nest.body):
         return None
-    counter, members = graph.loop(level), []
-    parts = _parts([v for task in tasks for v in (task.value, *task.target) if v is not None], counter, outer)
-    sizes = {v.inputs[1].value for v in parts}
-    size = sizes.pop() if len(sizes) == 1 else 0
+    roots = [v for task in tasks for v in (task.value, *task.target) if v is not None]
+    nodes = topological([v if outer is None else outer(v) for v in roots], inputs=varying)
+    parts, counter = divided(nodes, graph.loop(level)), graph.loop(level)
+    size = next(iter(parts)) if len(parts) == 1 else 0
     if not 1 < size <= min(MOST_MEMBERS, length - 1) or length % size or size * nest.statements > MOST_OPERATIONS:
         return None
     if any(v.op is BEFORE for v in nest.scalars) or not all(map(counts_only, tasks)):
         return None
     # not the loop's own, which is replaced
     group = graph.make("loop", None, (), (level, "groups"), "int64", ())
+    quotients, rests = parts[size]
+    members = []
     for member in range(size):
-        known: dict[Node, Any] = {v: group if v.name == "floor_div" else member for v in parts}
+        known: dict[Node, int | Node] = dict.fromkeys(quotients, group) | dict.fromkeys(rests, member)
         known[counter] = graph.as_index(group * size + member)
         members.append(Settled(graph, known, outer, origin))
     return Groups(length // size, members)
-
-
-def _parts(roots: Iterable[Node], counter: Node, outer: Settled | None) -> list[Node]:
-    """The quotients of a counter by numbers, and what remains."""
-    nodes = topological([v if outer is None else outer(v) for v in roots], inputs=varying)
-    parts = (v for v in nodes if v.name in ("floor_div", "mod") and v.inputs[0] is counter)
-    return [v for v in parts if v.inputs[1].is_number]

@@ -40,7 +40,7 @@ def _of_few_rounds(nest: LoopNest, length: int) -> list[Statement]:
     stores = any(isinstance(task, Elementwise) for task in nest.tasks)
     mostly = length % LANES > LANES // 2
     if length > FEW and stores and (not many or (mostly and is_elementary(nest))):
-        return [Do(Call("masked", (Number(length),)), note="the last vector is used in part")]
+        return [Do(Call("with_masks", (Number(length),)), note="last vector in part")]
     return [Do(Call("not_unrolled", ()), note="but in vectors")] if many else []
 
 

@@ -24,7 +24,7 @@ SUPPORT = (
 ) - {"", "abs"}
 PRODUCTS = frozenset({"sgemm", "dgemm", "sgemm_rows", "dgemm_rows"})
 FOREIGN = frozenset({"call_at"})
-HINTS = frozenset({"apart", "interleave", "masked", "not_unrolled", "one_copy"})
+HINTS = frozenset({"apart", "interleave", "with_masks", "not_unrolled", "one_copy"})
 CHAINS = frozenset({"call_functions"})
 USERS = frozenset({"bools", "checked", "refuse", "room", "view"})
 # How generated code finds users' functions, of `userfunctions.function`.

@@ -147,7 +147,8 @@ class Library(JITCodeLibrary):
 
 
 def _hinted(module: Any) -> Any:
-    return import_module("numgraph.kernels.loops_ir").with_loop_hints(module)
+    vector = import_module("numgraph.kernels.machine").this_machine().vector
+    return import_module("numgraph.kernels.loops_ir").with_loop_hints(module, vector)
 
 
 _SHARED = re.compile(r"(plan|phase|step|join|shape)_\d+")

@@ -6,13 +6,12 @@ elements would be less than a vector of a wide processor, or some vectors and a 
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from numgraph.ir import Graph, Node
-from numgraph.lengths.known import linear
+from numgraph.lengths.known import factors, linear
 from numgraph.schedule.cuts import varying
 from numgraph.schedule.tasks import Elementwise, Reduction, Task
 from numgraph.types import FLOATS
@@ -40,7 +39,7 @@ class Pair:
     def _follows(self, number: Node) -> bool:
         """Whether a number goes on from the end of the inner loop to its next start as it does within it."""
         row = linear(number, self.counters)
-        return row is not None and _factors(self.graph, row[0]) == _factors(self.graph, row[1], self.length)
+        return row is not None and factors(row[0]) == factors(row[1], self.length)
 
     def _follows_within(self, value: Node) -> bool:
         """Whether all numbers made of counters do, on which a value depends by itself rather than by what it reads."""
@@ -115,20 +114,3 @@ def position_among(lengths: Sequence[Any], index: Sequence[Any]) -> Any:
     for n, i in zip(lengths, index, strict=True):
         found = found * n + i
     return found
-
-
-def _factors(graph: Graph, *numbers: Any) -> tuple[int, Counter[Node]]:
-    """The factors of a product, those that are numbers multiplied."""
-    known, others = 1, Counter[Node]()
-    stack = list(numbers)
-    while stack:
-        number = graph.find(stack.pop())
-        if not isinstance(number, Node):
-            known *= number
-        elif number.name == "mul":
-            stack += number.inputs
-        elif number.is_number:
-            known *= number.value
-        else:
-            others[number] += 1
-    return known, others if known else Counter()

@@ -95,7 +95,15 @@ def test_pooling_and_what_follows_are_apart() -> None:
     assert "36" not in loops(ng.function([X], -ng.pool2d(X, (2, 2))))
 
 
-HINTS = {3: "", 7: "", 8: "masked(8)", 12: "masked(12)", 16: "not_unrolled()", 18: "not_unrolled()", 28: "masked(28)"}
+HINTS = {
+    3: "",
+    7: "",
+    8: "with_masks(8)",
+    12: "with_masks(12)",
+    16: "not_unrolled()",
+    18: "not_unrolled()",
+    28: "with_masks(28)",
+}
 
 
 @pytest.mark.parametrize("length", [1, 2, 3, 5, 7, 8, 9, 12, 15, 16, 17, 18, 28, 31, 32, 33, 48, 63, 64, 65])
@@ -107,7 +115,7 @@ def test_rows_of_any_length(length: int) -> None:
     if length in HINTS:
         # the first loop over a row is that of tanh and the sums
         alone = lines(ng.function([x, b], y))
-        assert HINTS[length] in alone and ("masked" in alone) == ("masked" in HINTS[length])
+        assert HINTS[length] in alone and ("with_masks" in alone) == ("with_masks" in HINTS[length])
         assert ("not_unrolled" in alone) == ("not_unrolled" in HINTS[length])
     for rows in (0, 1, 2, 37):
         rng = np.random.default_rng(length)
@@ -123,15 +131,17 @@ def test_rows_of_any_length(length: int) -> None:
 
 def test_sums_and_strides_have_no_masks() -> None:
     x = floats("x", None, 24)
-    assert "masked" not in lines(ng.function([x], ng.sum(x[:, :12], axis=1)))
-    assert "masked" not in lines(ng.function([x], ng.tanh(x[:, ::2])))
-    assert "masked(12)" in lines(ng.function([x], ng.tanh(x[:, 12:])))
+    assert "with_masks" not in lines(ng.function([x], ng.sum(x[:, :12], axis=1)))
+    assert "with_masks" not in lines(ng.function([x], ng.tanh(x[:, ::2])))
+    assert "with_masks(12)" in lines(ng.function([x], ng.tanh(x[:, 12:])))
 
 
-def test_masks_are_for_processors_that_have_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    for vector, few, many in ((64, 2, 2), (32, 0, 1), (16, 0, 1)):
-        monkeypatch.setattr(loops_ir, "MACHINE", loops_ir.MACHINE._replace(vector=vector))
-        assert [len(loops_ir.in_part_of_a_vector(n)) for n in (12, 28)] == [few, many]
+@pytest.mark.parametrize(("vector", "few", "many"), [(64, True, True), (32, False, True), (16, False, True)])
+def test_masks_are_for_processors_that_have_them(vector: int, few: bool, many: bool) -> None:
+    for rounds, unrolled in ((12, few), (28, many)):
+        hints = loops_ir._for_vectors((loops_ir.MASKED, rounds), vector)
+        assert (loops_ir.UNROLLED in hints) == unrolled
+        assert any("predicate" in hint[0] for hint in hints) == (vector == 64)
 
 
 @pytest.mark.parametrize("size", [2, 3, 4, 5])

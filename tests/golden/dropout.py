@@ -52,7 +52,7 @@ def phase_0(address, chunk, chunks):                      # mul
     p0 = f32(table[AT_OUTPUT_0])                          # mul float32[?,?]
     for i in range(begin * n1, end * n1):                 # len(x) x x.shape[1]
         interleave(4)                                     # vectors side by side
-        apart(p0)                                         # no other array of the loop overlaps these
+        apart(p0)                                         # overlap no others
         t0 = maximum(x[i], float32(0.0))                  # relu float32[?,?]
         t1 = uniform_f32(key, position, i) >= float32(0.25)  # ge bool[?,?]
         p0[i] = t0 * (float32(1.3333334) if t1 else float32(0.0))  # mul float32[?,?]

@@ -50,7 +50,7 @@ def phase_0(address, chunk, chunks):                      # tanh, where
     for i in range(begin, end):                           # len(x)
         for j in range(n1):                               # x.shape[1]
             interleave(4)                                 # vectors side by side
-            apart(p0)                                     # no other array of the loop overlaps these
+            apart(p0)                                     # overlap no others
             t0 = tanh_f32(x[i * n1 + j] * a + b[j])       # tanh float32[?,?]
             t1 = t0 > float32(0.0)                        # gt bool[?,?]
             t2 = float32(0.1) * t0                        # mul float32[?,?]

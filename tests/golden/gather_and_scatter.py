@@ -55,7 +55,7 @@ def phase_0(address, chunk, chunks):                      # sum, mul
             return fail(table, x0, 6, 1)
         t0 = x0 + 6 if x0 < 0 else x0                     # where int64
         for j in range(2):
-            apart(p0)                                     # no other array of the loop overlaps these
+            apart(p0)                                     # overlap no others
             x1 = table_0[t0 * 2 + j]                      # table float32[6,2]
             acc0 = add_up(acc0, float64(x1))              # sum
             p0[i * 2 + j] = float32(-0.5) * x1            # mul float32[?,2]
@@ -93,7 +93,7 @@ def phase_1(address):                                     # cast, gather_update
         x0 = rows[i]                                      # rows int64[?]
         t1 = x0 + 6 if x0 < 0 else x0                     # where int64
         for j in range(2):
-            apart(p2)                                     # no other array of the loop overlaps these
+            apart(p2)                                     # overlap no others
             table_0[t1 * 2 + j] = table_0[t1 * 2 + j] + p2[i * 2 + j]  # gather_update float32[6,2]
     return 0
 

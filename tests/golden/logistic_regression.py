@@ -121,7 +121,7 @@ def phase_1(address):                                     # max, sub, exp, sum, 
             acc1 = largest(acc1, p1[i * 3 + j1] + b[j1])  # max
         acc2 = 0.0                                        # sum float64[?,1]
         for j2 in range(3):
-            apart(p1, p2, p3)                             # no other array of the loop overlaps these
+            apart(p1, p2, p3)                             # overlap no others
             t2 = p1[i * 3 + j2] + b[j2] - acc1            # sub float32[?,3]
             p2[j2] = t2                                   # sub float32[?,3]
             t3 = exp_f32(t2)                              # exp float32[?,3]
@@ -133,7 +133,7 @@ def phase_1(address):                                     # max, sub, exp, sum, 
         t7 = t6 + 3 if t6 < 0 else t6                     # where int64
         acc0 = add_up(acc0, float64(p2[t7] - t5))         # sum
         for j3 in range(3):
-            apart(p3, p4, p0)                             # no other array of the loop overlaps these
+            apart(p3, p4, p0)                             # overlap no others
             t8 = (t1 if t7 == j3 else float32(0.0)) - p3[j3] / t4 * t1  # sub float32[?,3]
             p4[i * 3 + j3] = t8                           # sub float32[?,3]
             p0[j3] = add_up(p0[j3], float64(t8))          # sum
@@ -165,7 +165,7 @@ def phase_3(address):                                     # sub
     b = f32(table[AT_B])                                  # b float32[3]
     p0 = f64(table[AT_TEMPORARIES] + table[AT_OFFSET1])   # sum float64[1,3]
     for i in range(3):
-        apart(p0)                                         # no other array of the loop overlaps these
+        apart(p0)                                         # overlap no others
         x0 = b[i]                                         # b float32[3]
         gb = float32(p0[i])                               # cast float32[3]
         b[i] = x0 - float32(0.13) * gb                    # b float32[3]

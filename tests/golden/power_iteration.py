@@ -133,7 +133,7 @@ def phase_1(address, chunk, chunks):                      # sum
     p1 = f32(table[AT_TEMPORARIES])                       # dot2 float32[?,?]
     for i in range(begin, end):                           # len(A)
         for j1 in range(n0):                              # x.shape[1]
-            apart(p1, p0)                                 # no other array of the loop overlaps these
+            apart(p1, p0)                                 # overlap no others
             v0 = p1[i * n0 + j1]                          # dot2 float32[?,?]
             p0[j1] = add_up(p0[j1], float64(v0 * v0))     # sum
     return 0
@@ -163,7 +163,7 @@ def phase_2(address, chunk, chunks):                      # sqrt; also phase_6, 
     p0 = f64(table[AT_TEMPORARIES] + table[AT_OFFSET2])   # sum float64[?]
     p1 = f32(table[AT_TEMPORARIES] + table[AT_OFFSET3])   # sqrt float32[?]
     for i in range(begin, end):                           # x.shape[1]
-        apart(p0, p1)                                     # no other array of the loop overlaps these
+        apart(p0, p1)                                     # overlap no others
         p1[i] = math.sqrt(float32(p0[i]))                 # sqrt float32[?]
     return 0
 
@@ -180,7 +180,7 @@ def phase_3(address, chunk, chunks):                      # true_div; also phase
     p2 = f32(table[AT_TEMPORARIES] + table[AT_OFFSET4])   # true_div float32[?,?]
     for i in range(begin, end):                           # len(A)
         for j in range(n1):                               # x.shape[1]
-            apart(p0, p1, p2)                             # no other array of the loop overlaps these
+            apart(p0, p1, p2)                             # overlap no others
             p2[i * n1 + j] = p0[i * n1 + j] / p1[j]       # true_div float32[?,?]
     return 0
 
@@ -215,7 +215,7 @@ def shape_0(address, chunk, chunks, at0):                 # sum: phase_5, phase_
     p1 = f32(table[AT_TEMPORARIES])                       # dot2 float32[?,?]
     for i in range(begin, end):                           # len(A)
         for j1 in range(n0):                              # x.shape[1]
-            apart(p1, p0)                                 # no other array of the loop overlaps these
+            apart(p1, p0)                                 # overlap no others
             v0 = p1[i * n0 + j1]                          # dot2 float32[?,?]
             p0[j1] = add_up(p0[j1], float64(v0 * v0))     # sum
     return 0
@@ -263,7 +263,7 @@ def phase_15(address, chunk, chunks):                     # true_div
     p2 = f32(table[AT_OUTPUT_0])                          # true_div float32[?,?]
     for i in range(begin, end):                           # len(A)
         for j in range(n1):                               # x.shape[1]
-            apart(p0, p1, p2)                             # no other array of the loop overlaps these
+            apart(p0, p1, p2)                             # overlap no others
             p2[i * n1 + j] = p0[i * n1 + j] / p1[j]       # true_div float32[?,?]
     return 0
 

@@ -118,7 +118,7 @@ def phase_1_part_1(address, chunk, chunks):               # tanh
     p2 = f32(table[AT_NEW_STATE])                         # tanh float32[?,4]
     for i in range(begin * 4, end * 4):                   # x.shape[1] x 4
         interleave(4)                                     # vectors side by side
-        apart(p0, p1, p2)                                 # no other array of the loop overlaps these
+        apart(p0, p1, p2)                                 # overlap no others
         p2[i] = tanh_f32(p0[i] + p1[i])                   # tanh float32[?,4]
     return 0
 

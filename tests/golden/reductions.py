@@ -77,7 +77,7 @@ def phase_0(address, chunk, chunks):                      # sum, max, argmax, tr
         acc3 = float32(-np.inf)                           # argmax int64[?]
         acc3_at = 0                                       # position of acc3
         for j1 in range(n1):                              # x.shape[1]
-            apart(p0)                                     # no other array of the loop overlaps these
+            apart(p0)                                     # overlap no others
             x0 = x[i * n1 + j1]                           # x float32[?,?]
             p0[j1] = add_up(p0[j1], float64(x0))          # sum
             acc1 = add_up(acc1, float64(x0))              # sum
@@ -127,7 +127,7 @@ def phase_1(address, chunk, chunks):                      # cast
     p0 = f64(table[AT_TEMPORARIES])                       # sum float64[?]
     p1 = f32(table[AT_OUTPUT_0])                          # cast float32[?]
     for i in range(begin, end):                           # x.shape[1]
-        apart(p0, p1)                                     # no other array of the loop overlaps these
+        apart(p0, p1)                                     # overlap no others
         p1[i] = float32(p0[i])                            # cast float32[?]
     return 0
 

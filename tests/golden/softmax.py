@@ -55,13 +55,13 @@ def phase_0(address, chunk, chunks):                      # max, exp, sum, true_
         acc1 = 0.0                                        # sum float64[?,1]
         for j1 in range(n1):                              # x.shape[1]
             interleave(4)                                 # vectors side by side
-            apart(p0)                                     # no other array of the loop overlaps these
+            apart(p0)                                     # overlap no others
             t0 = exp_f32(x[i * n1 + j1] - acc0)           # exp float32[?,?]
             p0[j1] = t0                                   # exp float32[?,?]
             acc1 = add_up(acc1, float64(t0))              # sum
         t1 = float32(acc1)                                # cast float32[?,1]
         for j2 in range(n1):                              # x.shape[1]
-            apart(p0, p1)                                 # no other array of the loop overlaps these
+            apart(p0, p1)                                 # overlap no others
             p1[i * n1 + j2] = p0[j2] / t1                 # true_div float32[?,?]
     return 0
 

@@ -189,7 +189,7 @@ def phase_1(address):                                     # neg, sub
     b = f32(table[AT_B])                                  # b float32[3]
     p2 = f64(table[AT_TEMPORARIES] + 64)                  # sum float64[1,3]
     for i in range(3):
-        apart(p2)                                         # no other array of the loop overlaps these
+        apart(p2)                                         # overlap no others
         x0 = b[i]                                         # b float32[3]
         gb = float32(p2[i])                               # cast float32[3]
         b[i] = x0 - float32(0.13) * gb                    # b float32[3]

@@ -85,11 +85,11 @@ def phase_1(address, chunk, chunks):                      # concatenated
     grown = f64(table[AT_GROWN])                          # grown float64[?]
     p0 = f64(table[AT_NEW_GROWN])                         # concatenated float64[?]
     for i in range(begin, minimum(end, n1)):              # len(grown) + 1
-        apart(p0)                                         # no other array of the loop overlaps these
+        apart(p0)                                         # overlap no others
         p0[i] = grown[i]                                  # concatenated float64[?]
     p_0 = f64(table[AT_P] + table[AT_P_OFFSET])           # p float64[4] from element 0 - len(grown)
     for i1 in range(maximum(begin, n1), end):             # len(grown) + 1
-        apart(p0)                                         # no other array of the loop overlaps these
+        apart(p0)                                         # overlap no others
         p0[i1] = p_0[i1]                                  # concatenated float64[?]
     return 0
 
