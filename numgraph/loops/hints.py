@@ -17,13 +17,15 @@ from numgraph.types import FLOATS
 SIDE_BY_SIDE = {80: 4, 240: 2}
 # In a body of more, functions are called if this part of its cost is operations of which each waits for the one before.
 CHAINED = 0.16
+# LLVM makes copies of the body for up to so many rounds, if it is short.
+UNROLLED = 64
 # Of up to FEW rounds LLVM makes vectors as they are. LANES: of float32 in the longest vectors.
 FEW, LANES = 7, 16
 
 
 def vector_hints(nest: LoopNest, length: Any, counter: Name, statements: Sequence[Statement]) -> list[Statement]:
     """The hints for a loop of this length, of these statements."""
-    if not isinstance(length, int) or length >= LONG:
+    if not isinstance(length, int) or length > UNROLLED or (length >= LONG and is_elementary(nest)):
         return _of_many_rounds(nest)
     places = [part.index for part in walk(statements) if isinstance(part, Load | Store)]
     return _of_few_rounds(nest, length) if all(_stride(place, counter) in (0, 1) for place in places) else []

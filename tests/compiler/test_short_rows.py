@@ -129,6 +129,12 @@ def test_rows_of_any_length(length: int) -> None:
             np.testing.assert_allclose(got, value, rtol=2e-6, atol=1e-5)
 
 
+def test_what_llvm_would_unroll() -> None:
+    for length, told in ((63, True), (64, True), (65, False)):
+        x = floats("x", None, length)
+        assert ("not_unrolled" in lines(ng.function([x], ng.sum(x, axis=1)))) == told
+
+
 def test_sums_and_strides_have_no_masks() -> None:
     x = floats("x", None, 24)
     assert "with_masks" not in lines(ng.function([x], ng.sum(x[:, :12], axis=1)))
