@@ -15,6 +15,7 @@ import numpy as np
 
 from numgraph.ir import Node
 from numgraph.lengths.known import times
+from numgraph.loops.neighbours import Run, run_from
 from numgraph.loops.scalar import functions_of
 from numgraph.op import Op
 from numgraph.ops.bounds import BEFORE
@@ -22,7 +23,7 @@ from numgraph.ops.compare import WHERE
 from numgraph.runtime.native import kernel_module
 from numgraph.runtime.products import IN_PARTS
 from numgraph.scalars import SCALAR_FUNCTIONS, VECTOR
-from numgraph.schedule.arrange import LoopNest
+from numgraph.schedule.arrange import LoopNest, Tiled
 from numgraph.schedule.chunks import KERNEL
 from numgraph.schedule.plan import Schedule
 from numgraph.schedule.tasks import IndexCheck, KernelCall, Product, Reduction, Scattering, Task, multiplications
@@ -35,6 +36,8 @@ UNIT, LOAD, STORE, GATHER = 0.6, 0.5, 1.0, 1.6
 LIBRARY = {"float32": 0.65, "float64": 1.1}
 # Cycles between two steps of an accumulation whose order is fixed; of a scattered element; of entering a loop.
 CHAIN, SCATTER, LOOP = 2.0, 4.0, 5.0
+# Rounds of a loop that LLVM makes copies of, such as those of a window; bytes of vectors that have masks.
+COPIES, WITH_MASKS = 4, 64
 # Of an element of a named kernel, by file; of the others what the schedule takes them for. Sorting: for each doubling.
 KERNELS = {"scans": 3.0, "radix": 60.0}
 SORTING = 26.0
@@ -59,16 +62,37 @@ class LoopCosts:
         self.paths = schedule.paths
         # the loops whose rounds LLVM does several at a time, and how many
         self.lanes: dict[LoopNest, int] = {}
+        # loops that run as one, by the innermost of them; those around these; and what loops become copies of a body
+        self.runs: dict[LoopNest, Run] = {}
+        self.joined: set[LoopNest] = set()
+        self.copied: dict[LoopNest, LoopNest] = {}
 
     def cycles(self, tasks: Sequence[Task]) -> float | None:
         """Of a phase on one thread; None where a length is unknown."""
         done = operations(self.schedule, tasks)
+        for path in dict.fromkeys(tuple(self.paths[task]) for task in tasks):
+            self._find_runs(path)
         self.lanes = self._find_lanes(tasks, done)
         parts = [self._operation(operation) for operation in done]
         parts += [self._finish(task) for task in tasks]
         entered = {nest: (task, depth) for task in tasks for depth, nest in enumerate(self.paths[task])}
-        parts += [_times(times(task.loops[:depth], self.number), LOOP) for task, depth in entered.values()]
+        begun = (pair for nest, pair in entered.items() if nest not in self.joined and nest not in self.copied)
+        parts += [_times(times(task.loops[:depth], self.number), LOOP) for task, depth in begun]
         return None if None in parts else sum(p for p in parts if p is not None)
+
+    def _find_runs(self, path: Sequence[LoopNest]) -> None:
+        """Which of the loops around a task run as one, and which are so short that their rounds are copies."""
+        level = 0
+        while level < len(path):
+            run = None if isinstance(path[0], Tiled) else run_from(self.schedule, path[level], level, None)
+            around = path[level:] if run is None else path[run.innermost :]
+            if run is not None:
+                self.runs[run.nest] = run
+                self.joined.update(path[level : run.innermost])
+            short = [nest for nest in around[1:] if (self.number(nest.length) or COPIES + 1) <= COPIES]
+            if len(short) == len(around) - 1:
+                self.copied.update(dict.fromkeys(short, around[0]))
+            level += 1 if run is None else len(run.lengths)
 
     def _find_lanes(self, tasks: Sequence[Task], done: Sequence[Operation]) -> dict[LoopNest, int]:
         """For each loop how many rounds one instruction does: as many as numbers of its widest dtype fit a vector; 1
@@ -76,7 +100,7 @@ class LoopCosts:
         found: dict[LoopNest, int] = {}
         for task in tasks:
             for depth, nest in enumerate(self.paths[task]):
-                inner = all(body.length is None for body in nest.body)
+                inner = all(body.length is None or body in self.copied for body in nest.body)
                 apart = inner and not _is_chain(task, depth) and task.writes
                 found[nest] = min(found.get(nest, self.vector), self._fit(task.node.dtype) if apart else 1)
         for operation in done:
@@ -90,10 +114,15 @@ class LoopCosts:
         return max(self.vector // max(np.dtype(dtype).itemsize, 4), 1)
 
     def _rate(self, nest: LoopNest | None) -> float:
-        """Rounds of a loop that one instruction does; the last rounds of a short one are done one by one."""
+        """Rounds of a loop that one instruction does; the last rounds of a short one are done one by one, or together
+        where vectors have masks."""
+        nest = nest if nest is None else self.copied.get(nest, nest)
         lanes = 1 if nest is None else self.lanes.get(nest, 1)
-        length = None if nest is None else self.number(nest.length)
-        return float(lanes) if not length else length / (length // lanes + length % lanes)
+        length = None if nest is None else self.number(self.runs[nest].inside(0) if nest in self.runs else nest.length)
+        if not length:
+            return float(lanes)
+        rest = length % lanes
+        return length / (length // lanes + (min(rest, 1) if self.vector >= WITH_MASKS else rest))
 
     def _operation(self, operation: Operation) -> float | None:
         node, rounds = operation.node, times(operation.task.loops[: operation.depth], self.number)
