@@ -35,7 +35,11 @@ def sgemm(units, chunk, chunks, scratch, m, n, k, alpha, a, a_row, a_col, b, b_r
     chunk's own memory. With beta 0 out is only written. The chunks together are the product, to the bit whatever their
     number.
     """
-    if divides_columns(n, chunks):
+    if m == 1 and b_row == 1 and b_col != 1:
+        # as many dot products: the column b.T @ a.T
+        m0, m1 = begin_of(n, chunk, chunks, _ROWS), begin_of(n, chunk + 1, chunks, _ROWS)
+        _sgemm(units, m0, m1, 0, 1, n, 1, k, 0, alpha, b, b_col, b_row, a, a_col, a_row, beta, out, 1, scratch)
+    elif divides_columns(n, chunks):
         n0, n1 = begin_of(n, chunk, chunks, _COLUMNS), begin_of(n, chunk + 1, chunks, _COLUMNS)
         _sgemm(units, 0, m, n0, n1, m, n, k, 0, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch)
     else:
@@ -46,7 +50,11 @@ def sgemm(units, chunk, chunks, scratch, m, n, k, alpha, a, a_row, a_col, b, b_r
 @called
 def dgemm(units, chunk, chunks, scratch, m, n, k, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row):
     """As `sgemm`, for float64."""
-    if divides_columns(n, chunks):
+    if m == 1 and b_row == 1 and b_col != 1:
+        # as many dot products: the column b.T @ a.T
+        m0, m1 = begin_of(n, chunk, chunks, _ROWS), begin_of(n, chunk + 1, chunks, _ROWS)
+        _dgemm(units, m0, m1, 0, 1, n, 1, k, 0, alpha, b, b_col, b_row, a, a_col, a_row, beta, out, 1, scratch)
+    elif divides_columns(n, chunks):
         n0, n1 = begin_of(n, chunk, chunks, _COLUMNS), begin_of(n, chunk + 1, chunks, _COLUMNS)
         _dgemm(units, 0, m, n0, n1, m, n, k, 0, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch)
     else:

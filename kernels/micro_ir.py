@@ -4,10 +4,11 @@ Numba's own loops leave it to LLVM's vectoriser whether accumulators stay in reg
 """
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from llvmlite import ir
-from numgraph.kernels.tile_ir import MACHINE, ROWS, WIDE, Code, Real, table_call
+from numgraph.kernels.tile_ir import MACHINE, ROWS, WIDE, WIDEST, Code, Real, table_call
 
 
 def _kernel(module: Any, real: Real, rows: int, vectors: int) -> Any:
@@ -108,9 +109,64 @@ def _finish(
                     code.store(code.multiply_add(factor, value, build.fmul(weight, x)), target)
 
 
+def _rank_one(module: Any, real: Real) -> Any:
+    """out[rows, columns] = alpha * (a @ b) + beta * out where one product is all there is to a sum.
+
+    Arguments: rows; a, a_row; b; vectors, b_last; out, out_row; scalars. Each row of out is gone through from end to
+    end, as memory is read fastest: so many whole vectors; the last one, at b_last from the first, may overlap the one
+    before. Else as `_kernel`, of which it has the bits.
+    """
+    code = Code(module, real, "rank_one", 9)
+    rows, a, a_row, b, vectors, b_last, out, out_row, scalars = code.function.args
+    build, zero, kind = code.b, ir.Constant(real.vector, None), real.vector
+    alpha, beta, is_fresh = code.scalars(scalars)
+    scale, weight = code.spread(alpha), code.spread(beta)
+
+    def all_rows(reads: bool) -> None:
+        def row(x: Any) -> None:
+            factor = code.spread(code.load(code.at(build.add(a, build.mul(x, a_row))), real.type))
+            first = build.add(out, build.mul(x, out_row))
+
+            def element(offset: Any) -> tuple[Any, Any]:
+                target = code.at(build.add(first, offset))
+                value = code.multiply_add(factor, code.load(code.at(build.add(b, offset)), kind), zero)
+                if not reads:
+                    return build.fmul(scale, value), target
+                return code.multiply_add(scale, value, build.fmul(weight, code.load(target, kind))), target
+
+            def several(begin: Any, count: int) -> Callable[[Any], None]:
+                def body(y: Any) -> None:
+                    start = build.add(begin, build.mul(y, code.int(count * MACHINE.vector)))
+                    for value in [element(build.add(start, code.int(i * MACHINE.vector))) for i in range(count)]:
+                        code.store(*value)
+
+                return body
+
+            last = element(b_last)
+            fours = build.lshr(vectors, code.int(2))
+            code.loop(fours, several(code.int(0), 4))
+            begin = build.mul(fours, code.int(4 * MACHINE.vector))
+            code.loop(build.sub(vectors, build.mul(fours, code.int(4))), several(begin, 1))
+            code.store(*last)
+
+        code.loop(rows, row)
+
+    with build.if_else(is_fresh) as (fresh, add):
+        with fresh:
+            all_rows(False)
+        with add:
+            all_rows(True)
+    build.ret_void()
+    return code.function
+
+
+@cache
 def _shape(rows: int, vectors: int) -> Any:
     return lambda module, real: _kernel(module, real, rows, vectors)
 
 
-# tile(rows - 1, ...) is a tile of two vectors, tile(ROWS, ...) the wide one of a single row
-CALL_TILE = table_call("tile", [*(_shape(r, 2) for r in range(1, ROWS + 1)), _shape(1, WIDE)], _kernel.__doc__)
+# tile(rows - 1, ...) is a tile of two vectors, tile(ROWS, ...) the wide one of a single row, tile(ROWS + 1, ...) the
+# widest
+_SHAPES = [*((r, 2) for r in range(1, ROWS + 1)), (1, WIDE), (1, WIDEST)]
+CALL_TILE = table_call("tile", [_shape(*shape) for shape in _SHAPES], _kernel.__doc__)
+CALL_RANK_ONE = table_call("rank_one", [_rank_one], _rank_one.__doc__)

@@ -22,8 +22,9 @@ MACHINE = this_machine()
 # A full tile is ROWS x 2 vectors: 12 or 16 accumulators hide the latency of two multiply-adds a cycle, the other
 # registers hold the two vectors and a factor.
 ROWS = 6 if MACHINE.registers == 16 else 8
-# For a single row, where ROWS x 2 would leave 2 accumulators: a tile of this many vectors.
-WIDE = 8
+# For a single row, where ROWS x 2 would leave 2 accumulators: a tile of this many vectors; and of so many, if there are
+# registers for them, so that longer pieces of lines are read at a time.
+WIDE, WIDEST = 8, 8 if MACHINE.registers == 16 else 16
 
 
 # Bytes of a line of the cache.

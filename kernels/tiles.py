@@ -42,14 +42,15 @@ The products of the first line are dot products where the rows are many (`dots`;
 
 import numpy as np
 from numgraph.kernels.dots import PACE, SECOND, dot_blocks, exchange, pick, turn
-from numgraph.kernels.micro_ir import CALL_TILE
+from numgraph.kernels.micro_ir import CALL_RANK_ONE, CALL_TILE
 from numgraph.kernels.primitives import DOTS as DOTS_AT
 from numgraph.kernels.primitives import PARTS as PARTS_AT
 from numgraph.kernels.support import f32, f64, helper, i64, sized
-from numgraph.kernels.tile_ir import CALL_CARRY, CALL_TOUCH, LINE, MACHINE, ROWS, WIDE
+from numgraph.kernels.tile_ir import CALL_CARRY, CALL_TOUCH, LINE, MACHINE, ROWS, WIDE, WIDEST
 from numgraph.kernels.wrapping import wrapped
 
 tile = wrapped("tile", CALL_TILE)
+rank_one = wrapped("rank_one", CALL_RANK_ONE)
 carry = wrapped("carry", CALL_CARRY)
 touch = wrapped("touch", CALL_TOUCH)
 dots_at = wrapped("tiles.dots_at")
@@ -171,7 +172,10 @@ def _block(size, parts, m, left, k, near, s, s_row, s_step, packed_s, v, v_step,
     while left > 0:
         w = _width(left)
         kind = few - 1
-        if m == 1 and not packed_v and (left == WIDE * VECTOR or left >= (WIDE + 1) * VECTOR):
+        if m == 1 and not packed_v and left > (WIDEST - 1) * VECTOR and not 0 < left - WIDEST * VECTOR < VECTOR:
+            w = min(left, WIDEST * VECTOR)
+            kind = ROWS + 1
+        elif m == 1 and not packed_v and (left == WIDE * VECTOR or left >= (WIDE + 1) * VECTOR):
             w = WIDE * VECTOR
             kind = ROWS
         last = max(w - VECTOR, 0)
@@ -208,6 +212,9 @@ def _run(size, parts, rows, width, k, near, s, s_row, s_step, v, v_col, v_step, 
     for z in range(VECTOR // 8):
         i64(scratch + _ZEROS)[z] = 0
     shift = 2 + size // 8
+    if k == 1 and v_col == size and width >= VECTOR and rows > 1:
+        rank_one(0, size // 8, (rows, s, s_row, v, width // VECTOR, width - VECTOR, out, out_row, scratch + _FIRST))
+        return
     length = _k_block(k)
     packed_v = v_col != size or (width < VECTOR and parts == 0) or (rows > _MANY_ROWS and v_step > 4 * TILE)
     columns = width

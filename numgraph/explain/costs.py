@@ -249,6 +249,10 @@ class ProductCosts:
         self.known = None not in lengths and self.stack is not None
         strides = (*a.strides[-2:], *b.strides[-2:])
         self.a_row, self.a_col, self.b_row, self.b_col = (self.size * (number(s) or 0) for s in strides)
+        if self.m == 1 and self.b_row == self.size != self.b_col and self.stack == 1:
+            # a row becomes a column
+            self.m, self.n = self.n, 1
+            self.a_row, self.a_col, self.b_row, self.b_col = self.b_col, self.b_row, self.a_col, self.a_row
 
     def part(self, chunks: int) -> tuple[int, int]:
         """Rows and columns of the largest chunk."""

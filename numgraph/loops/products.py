@@ -13,10 +13,11 @@ from numgraph.loops.program import Call, Function, Number, walk
 MOST_COLUMNS, AT_A_TIME, LEAST_BYTES = 32, 6, 8 * 16
 _SIZES = {"float32": 4, "float64": 8}
 # The functions of kernels/calls.py: their dtype, and which arguments are the columns of the result, the length of sums,
-# and a's stride along rows.
+# and a's stride along rows; and of those in which a row may be as many dot products, its rows and b's stride along
+# columns.
 _CALLS = {
-    "sgemm": ("float32", (5, 6, 10)), "dgemm": ("float64", (5, 6, 10)),
-    "sgemm_rows": ("float32", (4, 5, 9)), "dgemm_rows": ("float64", (4, 5, 9)),
+    "sgemm": ("float32", (5, 6, 10), (4, 12)), "dgemm": ("float64", (5, 6, 10), (4, 12)),
+    "sgemm_rows": ("float32", (4, 5, 9), ()), "dgemm_rows": ("float64", (4, 5, 9), ()),
 }  # fmt: skip
 # Bytes of a row up to which it may be a part of a vector, on any processor.
 MOST_BYTES = 64
@@ -28,10 +29,12 @@ def products_of(functions: Iterable[Function]) -> list[Products]:
     for function in functions:
         for call in walk(function.body):
             if isinstance(call, Call) and call.function in _CALLS:
-                dtype, places = _CALLS[call.function]
+                dtype, places, of_row = _CALLS[call.function]
                 n, k, a_col = (_known(call.arguments[place]) for place in places)
                 columns, narrow = found.setdefault(dtype, (set(), set()))
                 columns.update(_columns(n, k, a_col, _SIZES[dtype]))
+                if of_row and all(_known(call.arguments[place]) in (1, None) for place in of_row):
+                    columns.update(_columns(1, k, 1, _SIZES[dtype]))
                 narrow.add(n is None or n * _SIZES[dtype] <= MOST_BYTES)
     return [Products(dtype, tuple(sorted(found[dtype][0])), any(found[dtype][1])) for dtype in _SIZES if dtype in found]
 

@@ -135,11 +135,26 @@ def _build_product(builder: Builder, node: Node, bound: Bindings) -> Node | None
         return _product_of_parts(builder, node.op, _parts(builder, a), _parts(builder, b))
     lead = tuple(range(len(node.dims) - 2))
     r, c = len(lead), len(lead) + 1
-    left = builder.call(DIMSHUFFLE, a, pattern=(*lead, r, c, -1))
-    right = builder.call(DIMSHUFFLE, b, pattern=(*lead, -1, r, c))
+    # the innermost loop goes along the matrix's rows, as they lie in memory: the axes m, k, n of all products in order
+    order = "mnk" if _is_turned(b) and builder.graph.find(node.dims[-2]) == 1 else "mkn"
+    order = "kmn" if _is_turned(a) and builder.graph.find(node.dims[-1]) == 1 else order
+    left, right = ({"m": r, "k": c, "n": -1}, {"m": -1, "k": r, "n": c})
+    sides = [
+        builder.call(DIMSHUFFLE, v, pattern=(*lead, *(axes[axis] for axis in order)))
+        for v, axes in ((a, left), (b, right))
+    ]
+    summed = len(lead) + order.index("k")
     if node.dtype == "bool":
-        return builder.call(ANY, builder.call(AND, left, right), axis=(c,), keepdims=False)
-    return builder.call(SUM, builder.call(MUL, left, right), axis=(c,), keepdims=False, dtype=node.dtype)
+        return builder.call(ANY, builder.call(AND, *sides), axis=(summed,), keepdims=False)
+    return builder.call(SUM, builder.call(MUL, *sides), axis=(summed,), keepdims=False, dtype=node.dtype)
+
+
+def _is_turned(matrix: Node) -> bool:
+    """Whether the last two axes of an array are those of another one exchanged."""
+    if matrix.op is not DIMSHUFFLE:
+        return False
+    pattern = matrix.attributes["pattern"]
+    return len(pattern) > 1 and pattern[-2] > pattern[-1] >= 0
 
 
 def _build_same_cast(builder: Builder, node: Node, bound: Bindings) -> Node | None:
