@@ -32,6 +32,8 @@ METHODS = {
     "dogleg": MATRIX, "trust-exact": MATRIX,
     "Nelder-Mead": NOTHING, "Powell": NOTHING, "COBYLA": NOTHING, "COBYQA": NOTHING,
 }  # fmt: skip
+# Methods that the oldest supported SciPy lacks, and the version they came with.
+SINCE = {"COBYQA": "1.14.0"}
 # How much worse a point is where a matrix is singular, and how steep.
 FAR = 1e3
 # `status` of a run that a callback has ended, as SciPy has it.
@@ -57,7 +59,7 @@ def minimize(
         they are one float64 vector, one behind the other, which one compiled function maps to cost and gradient.
     method: "L-BFGS-B", "BFGS", "CG", "TNC", "SLSQP"; "Newton-CG", "trust-ncg", "trust-krylov", "trust-constr", which
         get products with the Hessian, too; "dogleg", "trust-exact", which get the Hessian; "Nelder-Mead", "Powell",
-        "COBYLA", "COBYQA", which get the cost alone.
+        "COBYLA", "COBYQA" (SciPy 1.14 and later), which get the cost alone.
     givens: as for `function`: what stands for the inputs, such as resident data. No default update is carried out, so
         that a cost with random numbers has the same ones each time.
     bounds: a mapping from variables to (low, high), numbers or arrays that broadcast to the value, None for none; or
@@ -106,6 +108,13 @@ def scipy_optimize() -> Any:
     from scipy import optimize
 
     return optimize
+
+
+def scipy_version() -> str:
+    """Of the SciPy that is here."""
+    import scipy
+
+    return scipy.__version__
 
 
 class Stopped(Exception):
@@ -216,6 +225,9 @@ def _method(name: Any) -> str:
     """The method as SciPy writes it."""
     for known in METHODS:
         if isinstance(name, str) and name.lower() == known.lower():
+            needed, here = SINCE.get(known, ""), scipy_version()
+            if needed and np.lib.NumpyVersion(here) < needed:
+                raise OptionError(f"minimize: SciPy has {known} since {needed}, and this is {here}: use COBYLA")
             return known
     raise OptionError(f"minimize: method must be one of {', '.join(METHODS)}, not {name!r}")
 

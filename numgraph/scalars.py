@@ -105,9 +105,9 @@ def _by_differences(function: Callable[[Any], Any], scale: Any) -> Any:
 
 
 def gammainc_slope(a: Any, x: Any) -> Any:
-    """The derivative of `gammainc` by a."""
-    value = by_scipy("gammainc")
-    return _by_differences(lambda t: value(a + t, x), np.asarray(a))
+    """The derivative of `gammainc` by a; NaN for an a that is not finite: SciPy 1.13 has gammainc(NaN, 0) = 0."""
+    value, a = by_scipy("gammainc"), np.asarray(a)
+    return np.where(np.isfinite(a), _by_differences(lambda t: value(a + t, x), a), np.nan)[()]
 
 
 def betainc_slope(a: Any, b: Any, x: Any, da: Any, db: Any) -> Any:

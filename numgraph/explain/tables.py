@@ -30,12 +30,15 @@ def plain_table(
     cells = [[name, *(row[k] for row in rows)] for k, name in enumerate(columns)]
     room = width - GAP * (len(columns) - 1)
     chosen = widths(cells, room, [name in whole for name in columns])
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim")
-    for name, size in zip(columns, chosen, strict=True):
+    # The gaps are columns without text: rich 13 makes a first column wider by its margin, and breaks numbers in others.
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, padding=0, header_style="dim")
+    for number, (name, size) in enumerate(zip(columns, chosen, strict=True)):
+        if number:
+            table.add_column("", width=GAP)
         # letters may be wider than one column: then what was broken here is broken once more
         justify: Literal["left", "right"] = "right" if name in right else "left"
         table.add_column(Text(name), justify=justify, overflow="fold", width=max(1, size))
     for number, row in enumerate(rows):
-        lines = (Text("\n".join(wrapped(cell, size))) for cell, size in zip(row, chosen, strict=True))
-        table.add_row(*lines, style="bold" if number in strong else "")
+        lines = [Text("\n".join(wrapped(cell, size))) for cell, size in zip(row, chosen, strict=True)]
+        table.add_row(*[part for line in lines for part in ("", line)][1:], style="bold" if number in strong else "")
     return table

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,10 @@ __all__ = ["ordqz", "qz", "schur"]
 
 # which eigenvalues come first, by SciPy's names, and what the kernel is told
 ORDERS = {"": 0, "lhp": 1, "rhp": 2, "iuc": 3, "ouc": 4}
+# The circle for SciPy's schur, of an eigenvalue or its two parts: that of 1.13 looks at real parts alone.
+_CIRCLE: dict[str, Callable[..., bool]] = {
+    "iuc": lambda x, y=0.0: abs(x + 1j * y) <= 1.0, "ouc": lambda x, y=0.0: abs(x + 1j * y) > 1.0,
+}  # fmt: skip
 
 
 def _value(a: NDArray[Any], order: str) -> NDArray[Any]:
@@ -40,10 +45,10 @@ def _value(a: NDArray[Any], order: str) -> NDArray[Any]:
 
     scipys: Any = linalg.schur
 
-    lead, n = a.shape[:-2], a.shape[-1]
+    lead, n, by = a.shape[:-2], a.shape[-1], _CIRCLE.get(order, order or None)
     out = np.zeros((*lead, 2 * n * n + 1), a.dtype)
     for k in np.ndindex(*lead) if n else ():
-        t, z, *first = scipys(a[k], "complex" if np.iscomplexobj(a) else "real", sort=order or None)
+        t, z, *first = scipys(a[k], "complex" if np.iscomplexobj(a) else "real", sort=by)
         out[k] = np.concatenate([t.T.ravel(), z.T.ravel(), first or [0]])
     return out
 

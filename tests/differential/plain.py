@@ -251,6 +251,13 @@ _OTHERS = {
 _SCIPY = {"erf", "erfc", *(op.name for op in elementwise.SCIPY)}
 
 
+def pad(x: Array, margins: Any, mode: str) -> Array:
+    # NumPy 2.0 takes no margins by axis
+    if isinstance(margins, dict):
+        margins = [margins.get(axis, margins.get(axis - x.ndim, (0, 0))) for axis in range(x.ndim)]
+    return np.pad(x, margins, mode)
+
+
 def __getattr__(name: str) -> Any:
     """NumPy's function where the name and the meaning are the same."""
     for twins in (matrices.Twins, images.Twins):

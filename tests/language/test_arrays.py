@@ -154,8 +154,13 @@ call(lambda m, a: [m.matrix_transpose(a), a.mT], A)
 for k in (-1, 0, 2):
     call(lambda m, a, k=k: [*m.tril_indices_from(a, k), *m.triu_indices_from(a, k)], M)
 calls("vecdot", A, A)
-calls("matvec", A, A[0, 0])
-calls("vecmat", A[:, :, 0], A)
+if np.lib.NumpyVersion(np.__version__) >= "2.2.0":
+    calls("matvec", A, A[0, 0])
+    calls("vecmat", A[:, :, 0], A)
+else:
+    # NumPy has neither: the same sums of products
+    call(lambda m, a, v: m.matvec(a, v) if m is not np else np.einsum("...ij,...j->...i", a, v), A, A[0, 0])
+    call(lambda m, v, a: m.vecmat(v, a) if m is not np else np.einsum("...i,...ij->...j", v, a), A[:, :, 0], A)
 calls("isposinf isneginf fix", B)
 
 

@@ -9,8 +9,15 @@ import numpy as np
 import pytest
 
 import numgraph as ng
-from numgraph.minimizing import METHODS, NOTHING
+from numgraph import minimizing
+from numgraph.minimizing import METHODS, NOTHING, SINCE, scipy_version
 
+HERE = [
+    pytest.param(m, marks=pytest.mark.skipif(np.lib.NumpyVersion(scipy_version()) < since, reason=f"SciPy {since}"))
+    if (since := SINCE.get(m))
+    else m
+    for m in METHODS
+]
 START = np.array([[0.5, -0.5], [1.5, 2.0]])
 
 
@@ -22,7 +29,7 @@ def problem() -> tuple[Any, Any, Any]:
     return m, s, cost
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", HERE)
 def test_every_method_finds_the_least(method: str) -> None:
     m, s, cost = problem()
     seen: list[float] = []
@@ -85,7 +92,7 @@ def test_bounds() -> None:
         ng.minimize(cost, m, bounds={s: (0, 1)})
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", HERE)
 def test_a_callback_sees_the_point_and_ends_the_search(method: str) -> None:
     m, s, cost = problem()
     value = ng.function([], cost)
@@ -104,6 +111,14 @@ def test_a_callback_sees_the_point_and_ends_the_search(method: str) -> None:
     assert found.nit == 2 and found.nfev >= 2 and found.fun == value()
     np.testing.assert_array_equal(found.x, points[-1])
     np.testing.assert_array_equal(found.x, [*m.get_value().reshape(-1), s.get_value()])
+
+
+def test_a_method_that_scipy_does_not_have_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(minimizing, "scipy_version", lambda: "1.13.1")
+    m, s, cost = problem()
+    with pytest.raises(ng.OptionError, match=r"SciPy has COBYQA since 1\.14\.0, and this is 1\.13\.1: use COBYLA"):
+        ng.minimize(cost, [m, s], "cobyqa")
+    assert ng.minimize(cost, [m, s], "cobyla", options={"maxiter": 3000}).success
 
 
 def test_a_run_without_convergence_leaves_the_last_point() -> None:

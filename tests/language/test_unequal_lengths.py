@@ -83,7 +83,8 @@ def test_what_numpy_refuses_is_refused(name: str) -> None:
         arrays = [draw.integers(0, 3, s).astype(dtype) for s, (_, dtype) in zip(shapes, ranks, strict=True)]
         try:
             wanted = theirs(*(a.copy() for a in arrays))
-        except (ValueError, IndexError):
+        except (ValueError, IndexError, DeprecationWarning):
+            # NumPy 2.0 warns of an index out of bounds by which nothing is read, later ones refuse it
             if name == "gradient" and arrays[0].size == arrays[1].size == 0:
                 # of no samples there are no differences
                 continue

@@ -110,7 +110,9 @@ def editable(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 def found(site: Path, cwd: Path) -> tuple[Path, Path, str]:
     """Where a script in a folder finds the package and its kernels, and what it shows."""
-    text = f"import site; site.addsitedir({str(site)!r})\nimport numgraph as ng, numgraph.kernels\n"
+    # the folder is behind the script's own, and before an editable installation in the environment that runs the tests
+    text = f"import site, sys\nknown = len(sys.path)\nsite.addsitedir({str(site)!r})\n"
+    text += "sys.path[1:] = sys.path[known:] + sys.path[1:known]\nimport numgraph as ng, numgraph.kernels\n"
     (cwd / "script.py").write_text(text + "print(ng.__file__, numgraph.kernels.__file__, ng.scalar('x') + 1)")
     done = waits.python("script.py", cwd=cwd, env={k: v for k, v in os.environ.items() if k != "PYTHONPATH"})
     assert done.returncode == 0, done.stderr
