@@ -97,7 +97,8 @@ def _fits(program: Program, number: int, array: Any) -> None:
     if not isinstance(array, np.ndarray):
         raise InputError(f"{where} is a {type(array).__name__}, not a numpy.ndarray\n  fix: pass np.empty(...)")
     if array.dtype != np.dtype(type_.dtype):
-        raise DtypeError(f"{where} has dtype {array.dtype.name}, the output has {type_.dtype}")
+        found = array.dtype.name if array.dtype.isnative else f"{array.dtype.name} in another byte order"
+        raise DtypeError(f"{where} has dtype {found}, the output has {type_.dtype}")
     if not array.flags.writeable:
         raise InputError(f"{where} is read-only\n  fix: pass an array that can be written")
     if array.ndim != type_.ndim:

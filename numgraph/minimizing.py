@@ -147,7 +147,8 @@ class Search:
         elif needs == PRODUCTS:
             along = Variable(self.theta.type, "along")
             product = hessian_vector_product(cost, self.theta, along)
-            self.curvature = function([along], product, name="minimize_product", **options)
+            # the gradient of a linear cost does not change along anything
+            self.curvature = function([along], product, name="minimize_product", on_unused_input="ignore", **options)
 
     def put(self, point: Array) -> None:
         """Give the variables the values of a point."""

@@ -22,6 +22,9 @@ from numgraph.whole import CALLS
 
 Arrays = dict[str, NDArray[Any]]
 Place = str | os.PathLike[str]
+# What `zipfile` raises besides BadZipFile for damaged bytes: a method or version that it has not (NotImplementedError
+# is a RuntimeError), a password, a member that lies before the beginning of the file (OSError with EINVAL).
+ODD_ARCHIVE = (RuntimeError, OSError)
 
 
 def save(path: Place, variables: Any) -> None:
@@ -112,8 +115,14 @@ def _read_npz(path: Path, wanted: set[str]) -> Found:
             archive = np.load(file, allow_pickle=False)
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise FileError(f"load: {_shown(path)} is one array, without a name")
-            return Found({n: archive[n] for n in archive.files if n in wanted}, archive.files)
-    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, AttributeError) as error:
+            # a name of a member goes before a name of an array there: "x.npy" would be the array "x"
+            members = {n: f"{n}.npy" for n in archive.files if n in wanted}
+            assert archive.zip is not None
+            inside = set(archive.zip.namelist())
+            return Found({n: archive[m if m in inside else n] for n, m in members.items()}, archive.files)
+    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, AttributeError, *ODD_ARCHIVE) as error:
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:
+            raise
         if isinstance(error, FileError):
             raise
         raise FileError(f"load: {_shown(path)} cannot be read as .npz: {error}") from error
@@ -147,7 +156,8 @@ def _read_safetensors(path: Path, wanted: set[str]) -> Found:
         with package.safe_open(path, "numpy") as file:
             names = list(file.keys())
             return Found({n: file.get_tensor(n) for n in names if n in wanted}, names)
-    except package.SafetensorError as error:
+    # TypeError: a dtype that NumPy has not, such as bfloat16
+    except (package.SafetensorError, TypeError) as error:
         raise FileError(f"load: {_shown(path)} cannot be read as .safetensors: {error}") from error
 
 

@@ -249,6 +249,11 @@ def _bad_arrays() -> dict[str, tuple[Any, type[Exception], str]]:
         "length found late": ([None, None, right], ArgumentShapeError, r"shape \(3,\), the output has \(1,\)"),
         "rank": ([None, np.empty(1), None], ArgumentShapeError, r"shape \(1,\), the output has 0 axes"),
         "dtype": ([right.astype("float32"), None, None], DtypeError, "dtype float32, the output has float64"),
+        "byte order": (
+            [right.astype(right.dtype.newbyteorder()), None, None],
+            DtypeError,
+            "float64 in another byte order",
+        ),
         "read-only": ([frozen, None, None], InputError, "output 0 is read-only"),
         "one memory": ([flat[:3], None, flat[2:3]], InputError, "output 2 shares memory with that for output 0"),
         "one element": ([np.lib.stride_tricks.as_strided(right, (3,), (0,)), None, None], InputError, "share memory"),

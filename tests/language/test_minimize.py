@@ -223,3 +223,14 @@ def test_hessian_vector_product_of_what_the_vector_depends_on() -> None:
         ng.hessian_vector_product(x.sum(), [x], [x, x])
     with pytest.raises(ng.ShapeError, match="another number of axes"):
         ng.hessian_vector_product(x.sum(), x, ng.matrix("m"))
+
+
+@pytest.mark.parametrize("method", ["Newton-CG", "trust-constr", "L-BFGS-B"])
+def test_a_linear_cost_has_no_curvature(method: str) -> None:
+    w = ng.shared(np.array([0.25, 0.75]), name="w")
+    options = {"maxiter": 3} if method == "Newton-CG" else {}
+    ng.minimize(
+        (w * [1.0, -1.0]).sum(), w, method, bounds=None if method == "Newton-CG" else {w: (0, 1)}, options=options
+    )
+    if method != "Newton-CG":
+        np.testing.assert_allclose(w.get_value(), [0.0, 1.0], atol=1e-3)

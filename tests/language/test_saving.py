@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import numgraph as ng
+from numgraph.errors import NumgraphError
 from numgraph.types import COMPLEX, DTYPES
 
 FORMATS = [".npz", ".safetensors"]
@@ -135,6 +136,41 @@ def test_damaged_files(suffix: str, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         ng.load(tmp_path / f"y{suffix}", w)
     np.testing.assert_array_equal(w.get_value(), np.arange(1000.0))
+
+
+@needs
+def test_changed_bytes(suffix: str, tmp_path: Path) -> None:
+    # each byte of what describes the file: methods and versions of archives that no program has, passwords, places
+    w = ng.shared(np.arange(3.0), name="w")
+    path = tmp_path / f"x{suffix}"
+    ng.save(path, w)
+    whole = path.read_bytes()
+    for place in range(len(whole)):
+        for change in (0x01, 0x40, 0xFF):
+            path.write_bytes(whole[:place] + bytes([whole[place] ^ change]) + whole[place + 1 :])
+            try:
+                ng.load(path, w)
+            except NumgraphError:
+                np.testing.assert_array_equal(w.get_value(), np.arange(3.0))
+            w.set_value(np.arange(3.0))
+
+
+def test_names_that_end_as_members_of_an_archive(tmp_path: Path) -> None:
+    a, b = ng.shared(np.arange(2.0), name="x"), ng.shared(np.arange(2.0, 4.0), name="x.npy")
+    ng.save(tmp_path / "x.npz", [a, b])
+    a.set_value(np.zeros(2))
+    b.set_value(np.zeros(2))
+    ng.load(tmp_path / "x.npz", [a, b])
+    np.testing.assert_array_equal(a.get_value(), [0.0, 1.0])
+    np.testing.assert_array_equal(b.get_value(), [2.0, 3.0])
+
+
+def test_a_dtype_that_numpy_has_not(tmp_path: Path) -> None:
+    pytest.importorskip("safetensors")
+    header = b'{"w": {"dtype": "BF16", "shape": [2], "data_offsets": [0, 4]}}'
+    (tmp_path / "x.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
+    with pytest.raises(ng.FileError, match="bfloat16"):
+        ng.load(tmp_path / "x.safetensors", ng.shared(np.zeros(2), name="w"))
 
 
 def test_what_is_no_archive_of_arrays(tmp_path: Path) -> None:
