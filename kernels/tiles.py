@@ -232,8 +232,7 @@ def _run(size, parts, rows, width, k, near, s, s_row, s_step, v, v_col, v_step, 
     if width * length <= _SMALL:
         some = ROWS if streamed and (parts == 0 or width > VECTOR) else _SOME_ROWS
         if parts != 0 and width <= VECTOR and k <= length and not streamed:
-            # one pass over out
-            some = rows
+            some = rows  # one pass over out
     if near != 0:
         # tiles of 5 or 6 rows take a quarter of what is to come; the last quarters, since the first are dots'
         passes = min((rows + ROWS - 1) // ROWS, 4)
