@@ -75,6 +75,11 @@ def bounds(node: Node) -> Bounds:
     return (LOW, HIGH) if least < LOW or most > HIGH else (least, most)
 
 
+def _wrapped(value: int) -> int:
+    """A number as int64 has it: what is too large is refused elsewhere, by the length that it belongs to."""
+    return (value - LOW) % (1 << 64) + LOW
+
+
 def _reaches(node: Node, least: Node) -> bool:
     """Whether a node is known to be at least a number."""
     return bool(least.is_number and node.lowest >= least.value)
@@ -88,7 +93,7 @@ def _add(graph: Graph, a: Node, b: Node) -> Any:
         return a.inputs[0]
     (x, j), (y, k) = _multiple(a), _multiple(b)
     # places in memory are sums of many equal sizes
-    return graph.integer("mul", x, j + k) if x is y else None
+    return graph.integer("mul", x, _wrapped(j + k)) if x is y else None
 
 
 def _sub(graph: Graph, a: Node, b: Node) -> Any:
@@ -105,9 +110,11 @@ def _shifted(graph: Graph, name: str, node: Node, by: int) -> Any:
     """node + by, which is written as an addition or subtraction of a number."""
     if node.name in ("add", "sub") and node.inputs[1].is_number:
         inner = node.inputs[1].value
-        return graph.integer("add", node.inputs[0], by + (inner if node.name == "add" else -inner))
+        return graph.integer("add", node.inputs[0], _wrapped(by + (inner if node.name == "add" else -inner)))
     if by == 0:
         return node
+    if abs(by) > HIGH:
+        return None
     other = "sub" if by < 0 else "add"
     return graph.integer(other, node, abs(by)) if other != name else None
 
@@ -125,7 +132,7 @@ def _mul(graph: Graph, a: Node, b: Node) -> Any:
     if b.value in (0, 1):
         return a if b.value else 0
     x, factor = _multiple(a)
-    return graph.scalar_op("mul", a, b) if x is a else graph.integer("mul", x, factor * b.value)
+    return graph.scalar_op("mul", a, b) if x is a else graph.integer("mul", x, _wrapped(factor * b.value))
 
 
 def _div(graph: Graph, a: Node, b: Node) -> Any:

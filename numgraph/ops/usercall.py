@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from numgraph.errors import FunctionError, OptionError, ShapeError
 from numgraph.graph import Variable, apply, as_variable, describe
 from numgraph.lengths import dims
+from numgraph.lengths.dims import UNKNOWN, Arithmetic, Unknown
 from numgraph.op import Check, Kernel, Op
 from numgraph.ops import formula
 from numgraph.ops.define import f
@@ -37,6 +38,7 @@ from numgraph.userfunctions.function import UserFunction, user_function
 __all__ = ["call"]
 
 Lengths = tuple[Any, ...]
+NEGATIVE = "shape= gave the length {a}, which is negative"
 
 
 def call(function: Any, *inputs: Any, type: Any, shape: Callable[..., Any] | None = None, grad: Any = None) -> Any:
@@ -71,6 +73,7 @@ def call(function: Any, *inputs: Any, type: Any, shape: Callable[..., Any] | Non
     types = tuple(type) if several else (type,)
     _check_types(user, types)
     check_count(user, operands, len(types))
+    _check_writes(user, len(operands), len(types))
     refuse_halves(user, [*(t.dtype for t in types), *(v.type.dtype for v in operands)], operands)
     results = Results(user, types, several, shape, tuple(v.ndim for v in operands))
     results.check(operands)
@@ -109,6 +112,17 @@ def _check_types(user: UserFunction, types: Sequence[Any]) -> None:
         )
 
 
+def _check_writes(user: UserFunction, inputs: int, results: int) -> None:
+    """OptionError if a function does not look at an array for a result, which it was to write."""
+    for name in argument_names(user, inputs + results)[inputs:]:
+        if name in user.unused:
+            raise OptionError(
+                f"call of {user.where}: nothing is written into the argument {name!r}, an array for a result; what "
+                f"the function returns is not looked at\n  {user.name} is defined at {user.line}\n"
+                f"  fix: {name}[...] = the result, or ng.elementwise for a function of numbers"
+            )
+
+
 @dataclass(frozen=True)
 class Results:
     """What a function writes. axes: the number of axes of each input. Several results lie behind one another, in an
@@ -145,22 +159,36 @@ class Results:
         lengths = [tuple(n) if isinstance(n, list | tuple) else (n,) for n in every]
         if [len(n) for n in lengths] != list(self.ranks):
             raise ShapeError(f"call of {self.user.where}: shape= gave {found!r} for results of {self.ranks} axes")
-        return lengths
+        return [tuple(map(self._length, n)) for n in lengths]
+
+    def _length(self, length: Any) -> Any:
+        """A length that `shape` gives, of a plain type."""
+        if isinstance(length, int | np.integer) and not isinstance(length, bool):
+            return int(length)
+        if isinstance(length, Unknown | Arithmetic | Variable):
+            return length
+        raise OptionError(
+            f"call of {self.user.where}: shape= gave the length {length!r}; lengths are whole numbers\n"
+            "  fix: round with //, as in (n + 1) // 2"
+        )
 
     def _like_inputs(self, kind: TensorType, shapes: Sequence[Lengths]) -> Lengths:
         like = next((s for s in shapes if len(s) == kind.ndim), ())
         return tuple(like[k] if n is None else n for k, n in enumerate(kind.shape))
 
     def check(self, operands: Sequence[Variable]) -> None:
-        """OptionError for a length that nothing says."""
+        """OptionError for a length that nothing says, ShapeError for one that is known to be negative."""
+        listed = "".join(f"\n  {describe(v)}" for v in operands)
         for t in self.types:
             if self.shape is None and None in t.shape and t.ndim not in self.axes:
-                listed = "".join(f"\n  {describe(v)}" for v in operands)
                 raise OptionError(
                     f"call of {self.user.where}: the lengths of {t} are not known, since no input has {t.ndim} "
                     f"ax{'i' if t.ndim == 1 else 'e'}s{listed}\n  fix: give them, or shape=, a function of the inputs' "
                     "shapes"
                 )
+        known = [tuple(UNKNOWN if n is None else n for n in v.type.shape) for v in operands]
+        for n in (n for lengths in self.lengths(known) for n in lengths if isinstance(n, int) and n < 0):
+            raise ShapeError(f"call of {self.user.where}: {NEGATIVE.format(a=n)}{listed}")
 
     def shape_of(self, *operands: Any, **attrs: Any) -> Lengths:
         """The lengths of the op's result."""
@@ -173,7 +201,7 @@ class Results:
 
     @property
     def checks(self) -> tuple[Check, ...]:
-        """Lengths that `type` says are those that `shape` says."""
+        """What `shape` says is no negative length, and what `type` says."""
 
         def pairs(*operands: Any, **attrs: Any) -> list[tuple[Any, Any]]:
             found = self.lengths([v.shape for v in operands])
@@ -181,7 +209,11 @@ class Results:
             told = [n for lengths in found for n in lengths]
             return [(n, m) for n, m in zip(known, told, strict=True) if n is not None]
 
-        return (Check("equal", pairs, "type= says that a length is {a}, shape= that it is {b}"),) if self.shape else ()
+        def told(*operands: Any, **attrs: Any) -> list[tuple[Any, Any]]:
+            return [(n, 0) for n in self.sizes(*operands)]
+
+        equal = Check("equal", pairs, "type= says that a length is {a}, shape= that it is {b}")
+        return (Check("at_least", told, NEGATIVE), equal) if self.shape else ()
 
     def computed(self, *arrays: NDArray[Any], **attrs: Any) -> NDArray[Any]:
         """The reference: the function as Numba compiles it by itself, with a look at the bounds of each index.

@@ -104,6 +104,13 @@ def _instructions(code: CodeType) -> list[dis.Instruction]:
     return found
 
 
+def used_names(code: CodeType) -> set[str]:
+    """The local variables that a function, or one inside it, reads."""
+    # an instruction of Python 3.13 reads two
+    loads = [i.argval for i in _instructions(code) if "LOAD" in i.opname]
+    return {n for names in loads for n in (names if isinstance(names, tuple) else (names,)) if isinstance(n, str)}
+
+
 def _attributes(code: CodeType) -> set[str]:
     return {str(i.argval) for i in _instructions(code) if i.opname in ("LOAD_ATTR", "LOAD_METHOD")}
 

@@ -14,7 +14,7 @@ from numgraph.config import config
 from numgraph.errors import FunctionError, OptionError
 from numgraph.source import SourceLine
 from numgraph.text import printable
-from numgraph.userfunctions.effects import may_raise, raises
+from numgraph.userfunctions.effects import may_raise, raises, used_names
 from numgraph.userfunctions.frozen import Freezer, dispatcher_of, options_of
 
 # How a plain Python function is compiled: divided by zero as NumPy's numbers are.
@@ -63,6 +63,11 @@ class UserFunction:
         required = sum(p.default is p.empty for p in plain)
         starred = any(p.kind is p.VAR_POSITIONAL for p in self.arguments)
         return not keywords and required <= count and (starred or count <= len(plain))
+
+    @cached_property
+    def unused(self) -> frozenset[str]:
+        """The names of arguments that the function does not look at."""
+        return frozenset(p.name for p in self.arguments) - used_names(self.function.__code__)
 
     @cached_property
     def dispatcher(self) -> Any:

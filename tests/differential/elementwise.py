@@ -239,7 +239,8 @@ COMPLEX = (
 def steps(g: Drawer) -> str | None:
     """A user's function of a matrix."""
     name = g.pick(d.is_number, d.is_tame, lambda w: w.array.ndim == 2)
-    return None if name is None else g.step(f"users.steps({name})", "ring", "users")
+    function = ("steps", "evens")[g.choose(2)]
+    return None if name is None else g.step(f"users.{function}({name})", "ring", "users")
 
 
 def operands(g: Drawer, wanted: tuple[tuple[Test, ...], ...]) -> list[str] | None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import numgraph as ng
-from numgraph.errors import DtypeError, FunctionError, GradientError, OptionError, ShapeError
+from numgraph.errors import DtypeError, FunctionError, GradientError, OptionError, ShapeError, SizeError
 
 TARGETS = ("cpu", "reference")
 
@@ -129,7 +129,7 @@ def test_inputs_are_where_they_lie() -> None:
 
         @numba.njit
         def writes(x: Any, out: Any) -> None:
-            x[0] = 1.0
+            x[0] = out[0]
 
         x = ng.vector("x")
         ng.function([x], ng.call(writes, x, type=x.type))
@@ -199,6 +199,52 @@ def test_mistakes() -> None:
             f(np.zeros(4))
     with pytest.raises(FunctionError, match="runs on the processor only"):
         ng.function([x], ng.call(smooth, x, 1, type=x.type), target="cuda-sim")
+
+
+def test_lengths_that_no_array_has() -> None:
+    """The plan looks at what `shape` says before anything has memory: a view of -3 elements was handed out once."""
+    x, kind = ng.vector("x"), ng.TensorType("float64", (None,))
+    short = ng.call(sorted_up, x, type=kind, shape=lambda x: x[0] - 5)
+    again = ng.call(sorted_up, short, type=kind, shape=lambda x: x[0] + 7)
+    large = ng.call(sorted_up, x, type=kind, shape=lambda x: x[0] * 2**61)
+    w = ng.shared(1.0, name="w")
+    for target in TARGETS:
+        for value in (short, short.sum(), again, short.shape[0], short * 2, ng.sort(short)[::-1]):
+            f = ng.function([x], value, updates=[(w, w + 1)], target=target)
+            with pytest.raises(ShapeError, match=r"sorted_up: shape= gave the length -3, which is negative\n +x: "):
+                f([1.0, 2.0])
+        assert w.get_value() == 1
+    for value in (large, large.sum(), ng.sort(ng.zeros(x.shape[0] * 2**61)).sum()):
+        with pytest.raises(SizeError, match="makes the array too large"):
+            ng.function([x], value)([1.0, 2.0])
+    fixed = ng.tensor("fixed", "float64", (3,))
+    with pytest.raises(ShapeError, match="shape= gave the length -2, which is neg"):
+        ng.call(sorted_up, fixed, type=kind, shape=lambda x: x[0] - 5)
+    for wrong in (2.5, "a", None, True):
+        with pytest.raises(OptionError, match=r"shape= gave the length .*; lengths are whole numbers\n  fix: round"):
+            ng.function([x], ng.call(sorted_up, x, type=kind, shape=lambda x: (wrong,)))  # noqa: B023
+    assert ng.function([x], ng.call(sorted_up, x, type=kind, shape=lambda x: np.int32(2)))([2.0, 1.0]).shape == (2,)
+
+
+def returns(x: Any, out: Any) -> Any:
+    return x * 2
+
+
+def writes_inside(x: Any, out: Any) -> None:
+    def write(k: int) -> None:
+        out[k] = x[k]
+
+    for k in range(len(x)):
+        write(k)
+
+
+def test_a_function_that_writes_nothing() -> None:
+    x = ng.vector("x")
+    with pytest.raises(OptionError, match=r"nothing is written into the argument 'out'.*\n.*\n  fix: out\[...\] = "):
+        ng.call(returns, x, type=x.type)
+    with pytest.raises(OptionError, match="written into the argument 'both'"):
+        ng.call(lambda x, low, both: sorted_up(x, low), x, type=[x.type, x.type])
+    assert ng.function([x], ng.call(writes_inside, x, type=x.type))([1.0, 2.0]).tolist() == [1, 2]
 
 
 def test_pickles_by_name() -> None:
