@@ -85,7 +85,12 @@ class RandomStream:
             state.set_value(self._first(number))
 
     def split(self, n: int = 2) -> list[RandomStream]:
-        """n streams that are independent of this one and of each other; the same ones for the same seed and order."""
+        """n streams that are independent of this one and of each other; the same ones for the same seed and order.
+
+        OptionError for no number of streams.
+        """
+        if not isinstance(n, int | np.integer) or n < 0:
+            raise OptionError(f"split: n is a number of streams, not {n!r}")
         made = []
         for _ in range(n):
             child = RandomStream.__new__(RandomStream)

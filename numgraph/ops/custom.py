@@ -11,6 +11,7 @@ from numgraph.errors import AssertionFailed, GradientError, ShapeError
 from numgraph.graph import Variable, apply, as_operands, as_variable, describe, label
 from numgraph.op import OPS, Check, Op, first, same
 from numgraph.ops.define import f
+from numgraph.ops.fitted import as_part
 
 __all__ = ["Print", "assert_op", "custom_gradient"]
 
@@ -33,7 +34,8 @@ def _ruled(g: Variable, out: Variable, y: Variable, *inputs: Variable, rule: Rul
                 f"custom_gradient: a part of the gradient has {more} axes than its input\n"
                 f"  {describe(as_variable(part))}\n  {describe(v)}\n  fix: give it the shape of its input"
             )
-    return (None, *(None if part is None else as_variable(part) for part in parts))
+    pairs = zip(parts, inputs, strict=True)
+    return (None, *(None if part is None else as_part(part, v, "custom_gradient") for part, v in pairs))
 
 
 def _double(g: Variable, *inputs: Variable) -> list[Variable]:

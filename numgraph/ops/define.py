@@ -8,7 +8,7 @@ from typing import Any
 from numgraph.errors import DtypeError
 from numgraph.graph import Constant, Variable, as_operands, as_variable, describe, elementwise, frozen
 from numgraph.op import FUNCTIONS
-from numgraph.types import BOOL, REALS, float_of, promote
+from numgraph.types import BOOL, INTEGERS, REALS, float_of, promote
 
 # What the tests try of functions that turn integers into floats before.
 TRIED = ("float32", "float64", "int64")
@@ -108,6 +108,11 @@ def no_float(name: str) -> Callable[..., Variable]:
     return _checked(
         name, lambda dtype: dtype not in REALS, "works on bits of integers and bools: convert with x.astype('int64')"
     )
+
+
+def integral(name: str) -> Callable[..., Variable]:
+    """The user function of an op on integers; DtypeError names another argument."""
+    return _checked(name, INTEGERS.__contains__, "is defined for integers: convert with x.astype('int64')")
 
 
 def _checked(name: str, allowed: Callable[[str], bool], otherwise: str) -> Callable[..., Variable]:

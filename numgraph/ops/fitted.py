@@ -17,7 +17,7 @@ from numgraph.ops.lengths import Length
 
 __all__ = ["specify_shape"]
 # Functions of expressions that other ops use.
-INTERNAL = ["as_long", "given", "matched", "with_elements"]
+INTERNAL = ["as_long", "as_part", "given", "matched", "with_elements"]
 
 
 def _own_or_known(x: Any, *lengths: Any, **attrs: Any) -> tuple[Any, ...]:
@@ -89,6 +89,13 @@ def as_long(x: Variable, y: Variable, first: Sequence[int], second: Sequence[int
     pairs = [(m, ln.dim(x, k)) for k, m in zip(first, second, strict=True)]
     unknown = {m: n for m, n in pairs if not ln.same_length(n, ln.dim(y, m))}
     return matched(y, [unknown.get(m) for m in range(y.ndim)], what) if unknown else y
+
+
+def as_part(part: Any, like: Variable, what: str) -> Variable:
+    """A part of a gradient that a rule gave. Where it has the axes of `like` it must have its lengths, too."""
+    v = as_variable(part)
+    known = v.ndim != like.ndim or all(ln.same_length(ln.dim(v, k), ln.dim(like, k)) for k in range(v.ndim))
+    return v if known else matched(v, ln.dims_of(like), what)
 
 
 def with_elements(v: Variable, axes: Sequence[int], what: str, refused: str) -> Variable:

@@ -17,6 +17,7 @@ from numgraph.graph import Constant, Variable, as_operands, as_variable, describ
 from numgraph.op import floating
 from numgraph.ops import lengths as ln
 from numgraph.ops.define import f, spread
+from numgraph.ops.fitted import with_elements
 from numgraph.ops.reduce import axes_of, reduced
 from numgraph.ops.statistics import count_of, rounded_once
 from numgraph.types import DISCRETE, REALS, check_dtype
@@ -169,6 +170,7 @@ def _quantile(name: str, x: Any, q: Any, axis: Any, method: str, keepdims: bool)
     skips = name.startswith("nan")
     axes = axes_of(name, v, axis)
     line, last = _as_last(v, axes), v.ndim - len(axes)
+    line = with_elements(line, [line.ndim - 1], name, f"{name}: there are no elements along the axis of")
     # rows of elements, sorted, NaN last
     ordered = f.sort(line, -1)
     if skips:

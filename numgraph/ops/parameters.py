@@ -13,6 +13,7 @@ from numgraph.errors import DtypeError, OptionError, ShapeError
 from numgraph.graph import Constant, Variable, as_variable, describe, frozen
 from numgraph.ops import lengths as ln
 from numgraph.ops.define import converted, f
+from numgraph.ops.fitted import with_elements
 from numgraph.ops.lengths import Length
 from numgraph.ops.shape import stretch
 from numgraph.types import FLOATS, INTEGERS, check_dtype
@@ -60,6 +61,7 @@ def probabilities(what: str, pvals: Any) -> Variable:
     p = typed(pvals, "float64")
     if p.ndim == 0:
         raise ShapeError(f"{what}: the probabilities need an axis, not {describe(p)}")
+    p = with_elements(p, [p.ndim - 1], what, f"{what}: there are no probabilities in")
     ok = "probabilities must not be negative, and their sum must be positive"
     check(what, ok, lambda x: (x >= 0).all() & (x.sum(-1) > 0).all() & np.isfinite(x).all(), pvals=p)
     return p

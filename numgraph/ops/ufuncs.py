@@ -10,7 +10,7 @@ from numgraph.errors import DtypeError
 from numgraph.graph import Variable, apply, as_operands, as_variable, describe, elementwise
 from numgraph.op import OPS, Op, floating, same
 from numgraph.ops import lengths as ln
-from numgraph.ops.define import ZERO, as_floats, f, no_float
+from numgraph.ops.define import ZERO, as_floats, f, integral
 from numgraph.ops.elementwise import LN2, deg2rad, rad2deg
 from numgraph.types import BOOL, DISCRETE, FLOATS, INTEGERS, REALS, promote
 
@@ -167,7 +167,8 @@ def _nextafter_expand(x: Variable, y: Variable) -> Variable:
     return f.where(f.eq(a, b), b, f.where(f.isnan(b), b, f.where(f.isnan(a), a, moved)))
 
 
-Op("nextafter", ("x", "y"), "The float next to x on the way to y; y where they are equal.", floating, np.nextafter,
+Op("nextafter", ("x", "y"), "The float next to x on the way to y; y where they are equal.", floating,
+   lambda x, y: np.nextafter(x, y, dtype=floating([x.dtype.name, y.dtype.name])),
    None, no_grad="the next float is a step function of x", expand=_nextafter_expand, dtypes=FLOATS,
    cost=20)  # fmt: skip
 
@@ -239,7 +240,7 @@ def isneginf(x: Any) -> Variable:
 Op("gcd", ("x", "y"), "The greatest common divisor of integers, never negative; 0 for 0 and 0.", same, np.gcd, None,
    no_grad="integers have no gradient", scalar="gcd(x, y)", dtypes=INTEGERS, commutative=True,
    domain=(-60, 60), cost=60)  # fmt: skip
-gcd = no_float("gcd")
+gcd = integral("gcd")
 
 
 def lcm(x: Any, y: Any) -> Variable:

@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numgraph.errors import DtypeError, FunctionError, GradientError
-from numgraph.graph import Variable, apply, as_operands, as_variable, describe
+from numgraph.graph import Variable, apply, as_operands, describe
 from numgraph.op import Op
 from numgraph.ops import formula
+from numgraph.ops.fitted import as_part
 from numgraph.source import current_line
 from numgraph.types import DTYPES, HALF, check_dtype
 from numgraph.userfunctions.function import UserFunction, check_compiles, imported, user_function
@@ -78,7 +79,7 @@ def elementwise_op(
         args = argument_names(user, len(dtypes))
         return Op(
             user.where, args, f"{user.where}, element by element.", lambda dtypes: dtype, _elements(user, dtype),
-            given_gradient(user, grad), no_grad=NO_GRADIENT.format("elementwise"),
+            given_gradient(user, grad, True), no_grad=NO_GRADIENT.format("elementwise"),
             scalar=f"users({', '.join(args)})", keeps=tuple(range(len(args))), cost=COST,
             show=partial(formula.call, user.name), says=user.name, user=user, converts=converts,
             raises=user.may_raise,
@@ -218,8 +219,10 @@ def raised(error: BaseException, values: Sequence[Any]) -> str:
     return f"raised {type(error).__name__}{behind}: {error}".rstrip(": ")
 
 
-def given_gradient(user: UserFunction, grad: Gradient | None) -> Callable[..., Sequence[Any]] | None:
-    """The gradient as the sweep asks for it."""
+def given_gradient(
+    user: UserFunction, grad: Gradient | None, numbers: bool = False
+) -> Callable[..., Sequence[Any]] | None:
+    """The gradient as the sweep asks for it. numbers: of a function of numbers, called for each element."""
     if grad is None:
         return None
 
@@ -233,7 +236,10 @@ def given_gradient(user: UserFunction, grad: Gradient | None) -> Callable[..., S
                 f"grad: the gradient given for {user.where} must be a list with an expression, or None, for each of "
                 f"its {len(inputs)} inputs, not {given}\n  {describe(out)}"
             )
-        return [None if v is None else as_variable(v) for v in found]
+        # the sweep adds up along axes that numbers were broadcast along
+        like = [out] * len(inputs) if numbers else inputs
+        what = f"the gradient given for {user.where}"
+        return [None if part is None else as_part(part, v, what) for part, v in zip(found, like, strict=True)]
 
     return parts
 

@@ -135,6 +135,16 @@ def test_choices_without_replacement_are_distinct() -> None:
     assert stats.chisquare(np.bincount(first), np.array([0.4, 0.3, 0.3]) * 1500).pvalue > LEAST
 
 
+def test_there_is_no_choice_among_nothing() -> None:
+    p = ng.vector("p")
+    rng = RandomStream(1)
+    for draw in (rng.categorical(p), rng.choice(p.shape[0], size=1, p=p), rng.multinomial(2, p)):
+        with pytest.raises(ng.ShapeError, match="a length is 0, not 1"):
+            ng.function([p], draw)([])
+    with pytest.raises(ng.ShapeError, match="categorical: there are no probabilities in"):
+        rng.categorical(np.zeros((2, 0)))
+
+
 def test_multinomial_counts_add_up() -> None:
     n = ng.scalar("n", "int64")
     f = ng.function([n], RandomStream(1).multinomial(n, [[0.5, 0.5, 0.0], [0.0, 0.1, 0.9]]))

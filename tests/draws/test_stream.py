@@ -194,6 +194,14 @@ def test_split_streams_are_independent_and_repeat() -> None:
     assert tuple(ng.function([], rng.split(1)[0].uniform(size=3))()) == first[1]
 
 
+def test_splits_are_so_many() -> None:
+    rng = RandomStream(1)
+    assert rng.split(np.int64(0)) == []
+    for wrong in (-1, 2.5, None):
+        with pytest.raises(ng.OptionError, match="split: n is a number of streams"):
+            rng.split(wrong)  # type: ignore[arg-type]
+
+
 @again
 def test_copies_keep_streams_draws_and_functions_together(again: Any) -> None:
     rng, u = fresh()

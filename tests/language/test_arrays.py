@@ -342,7 +342,7 @@ MISTAKES: dict[str, tuple[Callable[[Any], Any], type[Exception], str]] = {
     "mode": (lambda x: ng.convolve(x[0, 0], x[0, 0], "all"), ng.OptionError, "full"),
     "gradient": (lambda x: ng.gradient(x, 1.0, 2.0), ng.ShapeError, "2 spacings for 3 axes"),
     "one_hot": (lambda x: ng.one_hot(x, 3), ng.DtypeError, "labels must be integers"),
-    "gcd": (lambda x: ng.gcd(x, 2), ng.DtypeError, "gcd works on bits"),
+    "gcd": (lambda x: ng.gcd(x, 2), ng.DtypeError, "gcd is defined for integers"),
 }  # fmt: skip
 
 

@@ -85,6 +85,12 @@ def test_ufuncs_of_integers() -> None:
         check(np.fmod, x, y, wanted=np.fmod(x, y))
     check(np.fabs, n, wanted=np.fabs(n))
     check(ng.float_power, n, n, wanted=np.float_power(n, n))
+    least = np.float32(2.0**-149)
+    check(lambda x, y: [np.nextafter(x, y), np.nextafter(y, x)], np.uint8([0, 1]), np.uint8([1, 1]), rtol=0,
+          wanted=[np.float32([least, 1]), np.float32([1 - 2.0**-24, 1])])  # fmt: skip
+    for divisor in (np.gcd, np.lcm):
+        with pytest.raises(DtypeError, match="gcd is defined for integers: convert"):
+            divisor(ng.vector("b", "bool"), ng.vector("c", "bool"))
     with pytest.raises(DtypeError, match="positive is not defined for bool"):
         ng.positive(ng.vector("b", "bool"))
 

@@ -124,6 +124,25 @@ def test_custom_gradient_in_a_scan_and_without_one() -> None:
             ng.grad(ng.sum(ng.custom_gradient(ng.exp, x, grad=lambda g, a: part)), x)  # noqa: B023
 
 
+def test_parts_of_a_gradient_have_the_lengths_of_their_inputs(target: str) -> None:
+    x, y = ng.vector("x"), ng.vector("y")
+    short = ng.custom_gradient(lambda a: a * 2, x, grad=lambda g, a: g[:1])
+    shorter = ng.elementwise(lambda a: a * 2, x, dtype="float64", grad=lambda g, a: g[:1])
+    spread = ng.custom_gradient(lambda a, b: a * b, x, y, grad=lambda g, a, b: [g * b, g * a])
+    added = ng.elementwise(lambda a, b: a * b, x, y, dtype="float64", grad=lambda g, a, b: [g * b, g * a])
+    inputs = {"on_unused_input": "ignore", "target": target}
+    for value, said in ((short, "custom_gradient: a"), (shorter, "the gradient given for .*: a")):
+        f = ng.function([x], ng.grad(value.sum(), x), **inputs)
+        assert f([3.0]).tolist() == [1]
+        with pytest.raises(ng.ShapeError, match=f"{said} length is 1, not 3"):
+            f([1.0, 2.0, 3.0])
+    # of numbers along which another input is broadcast the sweep makes sums, of what a rule gives nobody
+    ones, three = np.array([2.0]), np.arange(3.0)
+    assert ng.function([x, y], ng.grad(added.sum(), x), **inputs)(ones, three).tolist() == [3]
+    with pytest.raises(ng.ShapeError, match="a length is 3, not 1"):
+        ng.function([x, y], ng.grad(spread.sum(), x), **inputs)(ones, three)
+
+
 # -- assertions -----------------------------------------------------------------------------------------------------
 
 
