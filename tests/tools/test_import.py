@@ -12,7 +12,7 @@ from tests import waits
 ROOT = Path(__file__).parents[2]
 # Functions that only operators and gradients call.
 INTERNAL = set(
-    """absolute_square argsort_rows as_long csr_dot csr_rows csr_sampled csr_transposed_dot
+    """absolute_square argsort_rows as_long as_part csr_dot csr_rows csr_sampled csr_transposed_dot
     eval fftn getitem give_test_value given hfft ifft ifftn ihfft irfft irfftn iterate masked masked_div
     masked_mul matched norm_of_all product_of_others repeat_each rfft rfftn test_value try_values
     unbroadcast unit with_elements""".split()
