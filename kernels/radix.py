@@ -8,7 +8,9 @@ sorted in one word with its position, when positions are wanted. Short lines are
 The arguments are addresses and numbers, so that there is one machine code for all dtypes. `outer` times `length` times
 `inner` elements of `size` bytes lie in C order, and a line is those that differ in the middle index. kind: what they
 are, UNSIGNED, SIGNED or FLOATING. rows: the length of the result's first axis, of which rows `begin` to `end` are this
-chunk: as much of the lines is sorted. memory: as many bytes as `numgraph.ops.sort` says.
+chunk: as much of the lines is sorted. memory: as many bytes as `numgraph.ops.sort` says. Of the positions the first
+`count` of a line are wanted; the bits of `turned` are those of a key that count the other way: none, or all, for the
+largest elements first.
 """
 
 from numba.extending import register_jitable
@@ -17,6 +19,10 @@ from numgraph.kernels.support import i64, sized, u8, u16, u32
 UNSIGNED, SIGNED, FLOATING = 0, 1, 2
 # Lines up to this length are sorted by insertion: the counts of all digits take as long to add up as that.
 SHORT = 48
+# Where no more than this part of a line's positions is wanted, they are looked for in a heap.
+_FEW = 8
+# As many elements are passed over at a time if there is none among them that belongs into the heap.
+_BLOCK = 32
 # 256 counts for each of 8 bytes, as words.
 _COUNTS = 256 * 8
 # The largest key of 8 bytes, which is that of NaN, and the smallest number.
@@ -51,27 +57,23 @@ def _put(x, k, size, bits):
 
 @register_jitable
 def _key(bits, size, kind):
-    """What an element sorts by: a number with a sign for 8 bytes, else one without."""
+    """What an element sorts by: a number with a sign for 8 bytes, else one without. Without branches, so that loops
+    of it are loops over vectors."""
+    floating = -1 if kind == FLOATING else 0
     if size == 8:
-        if kind == UNSIGNED:
-            return bits ^ _LEAST
-        if kind == SIGNED or bits >= 0:
-            return _MOST if kind == FLOATING and bits > 0x7FF0000000000000 else bits
-        magnitude = bits & _MOST
-        if magnitude == 0:
-            return 0
-        return _MOST if magnitude > 0x7FF0000000000000 else ~magnitude
+        number = bits ^ (_LEAST if kind == UNSIGNED else 0)
+        magnitude = number & (_MOST | ~floating)
+        sign = (number >> 63) & floating
+        key = (magnitude ^ sign) - sign
+        return _MOST if magnitude > (0x7FF0000000000000 if kind == FLOATING else _MOST) else key
     half = 1 << (8 * size - 1)
-    if kind == UNSIGNED:
-        return bits
-    if kind == SIGNED:
-        return bits ^ half
-    magnitude = bits & (half - 1)
+    number = bits ^ (half if kind == SIGNED else 0)
+    magnitude = number & (half - 1 | ~floating)
+    sign = (0 - (number >> (8 * size - 1))) & floating
+    key = (magnitude ^ sign) - sign + (half & floating)
     # of float32, and of float16
     infinite = 0x7F800000 if size == 4 else 0x7C00
-    if magnitude > infinite:
-        return 2 * half - 1
-    return half - magnitude if bits >= half else half + magnitude
+    return 2 * half - 1 if magnitude > (infinite if kind == FLOATING else _MOST) else key
 
 
 @register_jitable
@@ -82,7 +84,7 @@ def _element(key, size, kind):
             return key ^ _LEAST
         if kind == SIGNED or key >= 0:
             return 0x7FF8000000000000 if kind == FLOATING and key == _MOST else key
-        return ~key | _LEAST
+        return -key | _LEAST
     half = 1 << (8 * size - 1)
     if kind == UNSIGNED:
         return key
@@ -208,15 +210,15 @@ def sort_lines(out, x, outer, length, inner, rows, size, kind, begin, end, memor
 
 
 @sized
-def _argsort_line(size, out, x, base, inner, length, kind, memory):
-    """The positions of one line of elements of less than 8 bytes."""
+def _argsort_line(size, out, to, x, base, inner, length, kind, count, turned, memory):
+    """The first positions of one line of elements of less than 8 bytes."""
     counts, keys = i64(memory), memory + 8 * _COUNTS
     words = i64(keys)
     short = length <= SHORT
     if not short:
         _clear_counts(counts, 4, 4 + size)
     for j in range(length):
-        word = ((_key(_bits(x, base + j * inner, size), size, kind) - 0x80000000) << 32) | j
+        word = (((_key(_bits(x, base + j * inner, size), size, kind) ^ turned) - 0x80000000) << 32) | j
         k = j
         if short:
             while k > 0 and words[k - 1] > word:
@@ -227,13 +229,13 @@ def _argsort_line(size, out, x, base, inner, length, kind, memory):
         words[k] = word
     if not short:
         keys = _sorted_keys(8, keys, keys + 8 * length, length, counts, 4, 4 + size)
-    for j in range(length):
-        out[base + j * inner] = i64(keys)[j] & 0xFFFFFFFF
+    for j in range(count):
+        out[to + j * inner] = i64(keys)[j] & 0xFFFFFFFF
 
 
 @register_jitable
-def _argsort_long(out, x, base, inner, length, kind, memory):
-    """The positions of one line of elements of 8 bytes."""
+def _argsort_long(out, to, x, base, inner, length, kind, count, turned, memory):
+    """The first positions of one line of elements of 8 bytes."""
     counts, keys = i64(memory), i64(memory + 8 * _COUNTS)
     places, others = i64(memory + 8 * (_COUNTS + length)), i64(memory + 8 * (_COUNTS + 2 * length))
     other_places = i64(memory + 8 * (_COUNTS + 3 * length))
@@ -241,7 +243,7 @@ def _argsort_long(out, x, base, inner, length, kind, memory):
     if not short:
         _clear_counts(counts, 0, 8)
     for j in range(length):
-        key = _key(_bits(x, base + j * inner, 8), 8, kind)
+        key = _key(_bits(x, base + j * inner, 8), 8, kind) ^ turned
         k = j
         if short:
             while k > 0 and keys[k - 1] > key:
@@ -260,19 +262,81 @@ def _argsort_long(out, x, base, inner, length, kind, memory):
                 counts[at] = k + 1
             keys, others = others, keys
             places, other_places = other_places, places
-    for j in range(length):
-        out[base + j * inner] = places[j]
+    for j in range(count):
+        out[to + j * inner] = places[j]
 
 
-def argsort_lines(out, x, outer, length, inner, rows, size, kind, begin, end, memory):
-    """out = the positions, int64, of the elements of x sorted along its middle axis, stable; at most 2**31 of them."""
+@register_jitable
+def _sift(keys, places, root, end, key, place):
+    """Put an element into a heap whose place `root` is free, or further down. The last in order is at the root."""
+    child = 2 * root + 1
+    while child < end:
+        if child + 1 < end:
+            a, b = keys[child], keys[child + 1]
+            child += 1 if a < b or (a == b and places[child] < places[child + 1]) else 0
+        if keys[child] < key or (keys[child] == key and places[child] < place):
+            child = end
+        else:
+            keys[root], places[root] = keys[child], places[child]
+            root = child
+            child = 2 * root + 1
+    keys[root], places[root] = key, place
+
+
+@register_jitable
+def _first_key(size, x, begin, end, kind, turned):
+    """The smallest key of neighbouring elements."""
+    least = _key(_bits(x, begin, size), size, kind) ^ turned
+    for k in range(begin + 1, end):
+        key = _key(_bits(x, k, size), size, kind) ^ turned
+        least = key if key < least else least
+    return least
+
+
+@sized
+def _few_of_line(size, out, to, x, base, inner, length, kind, count, turned, memory):
+    """The first positions of one line, of which a heap has those that were found so far (see D. Knuth, The Art of
+    Computer Programming 3, 5.2.3)."""
+    keys, places = i64(memory), i64(memory + 8 * count)
+    for j in range(count):
+        keys[j], places[j] = _key(_bits(x, base + j * inner, size), size, kind) ^ turned, j
+    for root in range(count // 2 - 1, -1, -1):
+        _sift(keys, places, root, count, keys[root], places[root])
+    for begin in range(count, length, _BLOCK):
+        end = min(begin + _BLOCK, length)
+        # of equal elements the first ones are there
+        if inner > 1 or _first_key(size, x, base + begin, base + end, kind, turned) < keys[0]:
+            for j in range(begin, end):
+                key = _key(_bits(x, base + j * inner, size), size, kind) ^ turned
+                if key < keys[0]:
+                    _sift(keys, places, 0, count, key, j)
+    for end in range(count - 1, -1, -1):
+        out[to + end * inner] = places[0]
+        _sift(keys, places, 0, end, keys[end], places[end])
+
+
+@sized
+def _positions(size, out, to, x, base, inner, length, kind, count, turned, memory):
+    """The first positions of one line."""
+    if count * _FEW <= length:
+        _few_of_line(size, out, to, x, base, inner, length, kind, count, turned, memory)
+    elif size == 8:
+        _argsort_long(out, to, x, base, inner, length, kind, count, turned, memory)
+    else:
+        _argsort_line(size, out, to, x, base, inner, length, kind, count, turned, memory)
+
+
+def argsort_lines(out, x, outer, length, inner, rows, size, kind, count, turned, begin, end, memory):
+    """out = the positions, int64, of the first `count` elements of x sorted along its middle axis, stable; a line has
+    at most 2**31."""
     for line in range(outer * inner * begin // rows, outer * inner * end // rows):
         base = line // inner * length * inner + line % inner
+        to = line // inner * count * inner + line % inner
         if size == 8:
-            _argsort_long(i64(out), x, base, inner, length, kind, memory)
+            _positions(8, i64(out), to, x, base, inner, length, kind, count, turned, memory)
         elif size == 4:
-            _argsort_line(4, i64(out), x, base, inner, length, kind, memory)
+            _positions(4, i64(out), to, x, base, inner, length, kind, count, turned, memory)
         elif size == 2:
-            _argsort_line(2, i64(out), x, base, inner, length, kind, memory)
+            _positions(2, i64(out), to, x, base, inner, length, kind, count, turned, memory)
         else:
-            _argsort_line(1, i64(out), x, base, inner, length, kind, memory)
+            _positions(1, i64(out), to, x, base, inner, length, kind, count, turned, memory)

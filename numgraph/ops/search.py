@@ -254,10 +254,7 @@ def topk_and_argtopk(
     length = ln.dim(v, k)
     if isinstance(length, int) and abs(count) > length:
         raise ShapeError(f"topk: there are no {abs(count)} elements along axis {k} of {describe(v)}")
-    # backwards, so that of equal elements the first comes last
-    order = argsort(v, k) if count < 0 else f.sub(f.sub(length, 1), flip(argsort(flip(v, k), k), k))
-    order = part(order, k, None, abs(count))
-    order = f.matched(order, [abs(count) if a == k else None for a in range(v.ndim)], "topk")
+    order = apply(OPS["argtopk"], [v], axis=k, count=count)
     return take_along_axis(v, order, k), f.cast(order, idx_dtype)
 
 

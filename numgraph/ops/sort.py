@@ -65,7 +65,7 @@ def _sizes(x: Any, axis: int) -> tuple[Any, ...]:
     return (*along(x, axis), x.shape[0], dtype.itemsize, kind)
 
 
-def _bytes(outer: Dim, length: Dim, inner: Dim, rows: Dim, size: int, kind: int) -> Dim:
+def _bytes(outer: Dim, length: Dim, *sizes: Any) -> Dim:
     """The memory in which a kernel of `radix` sorts a line: counts of digits, keys and positions twice."""
     return dims.aligned(length * 32 + 8 * 256 * 8)
 
@@ -78,7 +78,13 @@ Op(
     lambda x, axis: np.argsort(x, axis=axis, kind="stable"),
     None,
     no_grad="positions are integers",
-    kernel=Kernel("radix.argsort_lines", _sizes, own=_bytes, addresses=True, on_thread="sorting.argsort"),
+    kernel=Kernel(
+        "radix.argsort_lines",
+        lambda x, axis: (*_sizes(x, axis), x.shape[axis], 0),
+        own=_bytes,
+        addresses=True,
+        on_thread="sorting.argsort",
+    ),
     batch=over_stacks("argsort"),
     shape=lambda x, axis: x.shape,
     checks=(
@@ -86,6 +92,54 @@ Op(
     ),
     samples=sampled_lines,
 )
+
+
+def _shape_of_first(x: Any, axis: int, count: int) -> tuple[Any, ...]:
+    return (*x.shape[:axis], abs(count), *x.shape[axis + 1 :])
+
+
+def _sizes_of_first(x: Any, axis: int, count: int) -> tuple[Any, ...]:
+    outer, length, inner, _, size, kind = _sizes(x, axis)
+    turned = 0 if count < 0 else -1 if size == 8 else (1 << 8 * size) - 1
+    return outer, length, inner, _shape_of_first(x, axis, count)[0], size, kind, abs(count), turned
+
+
+def _first_positions(x: NDArray[Any], axis: int, count: int) -> NDArray[np.int64]:
+    if count > 0:
+        # backwards, so that of equal elements the first comes last
+        order = np.flip(x.shape[axis] - 1 - np.argsort(np.flip(x, axis), axis, kind="stable"), axis)
+    else:
+        order = np.argsort(x, axis, kind="stable")
+    return np.take(order, np.arange(abs(count)), axis)
+
+
+def _sorted_whole(x: Variable, axis: int, count: int) -> Variable:
+    length = ln.dim(x, axis)
+    order = argsort(x, axis) if count < 0 else f.sub(f.sub(length, 1), flip(argsort(flip(x, axis), axis), axis))
+    return part(order, axis, None, abs(count))
+
+
+Op(
+    "argtopk",
+    ("x",),
+    "The indices of the `count` largest elements along `axis`, largest first, for -count of the smallest.",
+    int64,
+    _first_positions,
+    None,
+    no_grad="positions are integers",
+    kernel=Kernel("radix.argsort_lines", _sizes_of_first, own=_bytes, addresses=True),
+    on_grid=_sorted_whole,
+    batch=over_stacks("argtopk"),
+    shape=_shape_of_first,
+    checks=(
+        Check("at_least", lambda x, axis, count: [(LONGEST - x.shape[axis], 0)],
+              "an axis longer than 2**31 cannot be sorted"),
+        Check("at_least", lambda x, axis, count: [(x.shape[axis], abs(count))],
+              "an axis has {a} elements, and {b} are asked for"),
+    ),
+    samples=lambda: [(x, {**attrs, "count": count}) for x, attrs in sampled_lines() for count in (1, 2, -1)],
+    says="topk",
+)  # fmt: skip
 
 
 def _unsorted(v: Variable, x: Variable, axis: int) -> Variable:

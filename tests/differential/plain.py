@@ -167,6 +167,14 @@ def argsort(x: Array, axis: int = -1) -> Array:
     return np.argsort(x, axis, kind="stable")
 
 
+def argtopk(x: Array, count: int, axis: int = -1) -> Array:
+    if count > 0:
+        order = np.flip(x.shape[axis] - 1 - np.argsort(np.flip(x, axis), axis, kind="stable"), axis)
+    else:
+        order = np.argsort(x, axis, kind="stable")
+    return np.take(order, range(abs(count)), axis)
+
+
 def norm(x: Array) -> Array:
     return np.sqrt((np.abs(x) ** 2).sum())
 

@@ -105,8 +105,31 @@ def test_topk_of_equal_elements() -> None:
         ng.topk(x, 0)
     with pytest.raises(ShapeError, match="there are no 4 elements"):
         ng.topk(ng.tensor("t", "float64", (3,)), 4)
-    with pytest.raises(ShapeError):
+    with pytest.raises(ShapeError, match="topk: an axis has 2 elements, and 4 are asked for"):
         ng.function([x], ng.topk(x, 4))([1.0, 2.0])
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "float16", "int64", "uint64", "int32", "uint8", "bool"])
+def test_few_of_long_lines(dtype: str) -> None:
+    """Lines in which a heap keeps the first ones, blocks are passed over, and those that are sorted whole."""
+    rng = np.random.default_rng(3)
+    numbers = rng.standard_normal((3, 200, 2)) * 40
+    if dtype.startswith("float"):
+        special = rng.choice([np.nan, np.inf, -np.inf, -0.0, 0.0], numbers.shape)
+        numbers = np.where(rng.random(numbers.shape) < 0.2, special, numbers)
+    with np.errstate(invalid="ignore"):
+        values = (numbers if dtype != "uint64" else np.abs(numbers) * 2.0**57).astype(dtype)
+    lines = values[:, :, 0]
+    for array, axis, count in ((values, 1, 5), (lines, 1, 25), (lines, 1, -3), (lines, 1, 26), (lines.T, 0, -199)):
+        order = np.argsort(array, axis, kind="stable")
+        if count > 0:
+            order = np.flip(array.shape[axis] - 1 - np.argsort(np.flip(array, axis), axis, kind="stable"), axis)
+        order = np.take(order, np.arange(abs(count)), axis)
+        found = np.take_along_axis(array, order, axis)
+        check(lambda x, axis=axis, count=count: ng.topk_and_argtopk(x, count, axis), array, wanted=[found, order])
+    orders = [np.sort(lines, 1), np.sort(lines, 1)[:, ::-1], np.zeros_like(lines)]
+    for array in orders:
+        check(lambda x: ng.topk(x, -2, 1), array, wanted=np.sort(array, 1)[:, :2])
 
 
 # -- choosing -------------------------------------------------------------------------------------------------------
