@@ -2,8 +2,11 @@
 
 import numpy as np
 from numgraph.kernels.simd import (
+    HALF,
     ONE,
+    ROUNDER,
     ROUNDER_D,
+    TWO,
     ZERO,
     doubles,
     multiply_add,
@@ -15,8 +18,7 @@ from numgraph.kernels.simd import (
     with_sign_f32,
     with_sign_f64,
 )
-from numgraph.kernels.vectormath import LOG2_E_D, reduced_f32, reduced_f64
-from numgraph.kernels.vectorpow import exp2_terms
+from numgraph.kernels.vectormath import reduced_f32, reduced_f64
 
 ERF_TOP, ERF_SPLIT = np.float32(4), np.float32(0.9)
 # erf(x) / x - 1 in x**2 for |x| <= 0.9, and -log(1 - erf(x)) / x for 0.85 <= x <= 4
@@ -29,11 +31,12 @@ ERF_SMALL_D = doubles(
     "0x1.06eba8214db68p-3 -0x1.812746b03794ap-2 0x1.ce2f21a0346f3p-4 -0x1.b82ce30a7e603p-6 0x1.565bcacbb0de9p-8 "
     "-0x1.c02cfd7c6621bp-11 0x1.f98165282d64ap-14 -0x1.f12f4e15ac98dp-17 0x1.83898073aceb2p-20"
 )
-# (1 + 2 x) exp(x**2) erfc(x) in (x - 2) / (x + 2) for 0 <= x <= 10.2, and in (x - 3) / (x + 3) for 0 <= x <= 27.5
-ERFC = doubles(
-    "0x1.46e80e26f9765p+0 -0x1.7bf5ea9751b7ap-4 -0x1.5407ce82595cbp-3 0x1.4ff9fef6b6379p-3 -0x1.bc2736d709a96p-5 "
-    "-0x1.0728661ea86bfp-7 0x1.1d64cba2ce759p-7 0x1.4877cb8ec94b6p-10 -0x1.74ad29a6f1d5fp-10 -0x1.a4df7dafcdc41p-12 "
-    "0x1.6481ea36179edp-13 0x1.4f2730f0869c1p-14"
+# exp(x**2) erfc(x) / t in t - 1/8, t = 1 / (1 + x), for 0.48 <= x <= 10.1, and (1 + 2 x) exp(x**2) erfc(x) in
+# (x - 3) / (x + 3) for 0 <= x <= 27.5
+EIGHTH = np.float32(0.125)
+ERFC = singles(
+    "0x1.46dc6cp-1 0x1.3b76acp-1 0x1.d38b64p-4 -0x1.2b34ccp-1 -0x1.88fb5p-2 0x1.3effdp+0 0x1.cc2aep-2 -0x1.d69e92p+1 "
+    "0x1.103b3ap+2 -0x1.b59a2p+0"
 )
 ERFC_D = doubles(
     "0x1.40c522d7e4987p+0 -0x1.15c084bb9e8ddp-3 -0x1.85a15c58aa539p-5 0x1.098366a5b3d11p-3 -0x1.e88b803a4a367p-4 "
@@ -43,7 +46,10 @@ ERFC_D = doubles(
     "0x1.170fe2aaa103ap-25 -0x1.10fbb3b687c4bp-27 -0x1.111abe6a0a33ep-28"
 )
 # Beyond these erfc is 0 (2 on the negative side).
-ERF_TOP_D, ERF_SPLIT_D, ERFC_TOP, ERFC_TOP_D = 6.0, 0.5, 11.0, 27.5
+ERFC_TOP, ERFC_SPLIT = np.float32(11), np.float32(0.5)
+# 1.5 * 2**15: what it is added to is rounded to 8 bits behind the point.
+ERFC_ROUNDER = np.float32(49152)
+ERF_TOP_D, ERF_SPLIT_D, ERFC_TOP_D = 6.0, 0.5, 27.5
 
 
 @scalar
@@ -61,12 +67,22 @@ def erf_f32(x):
 
 @scalar
 def erfc_f32(x):
-    """1 - erf(x) in float32, computed in float64. Error at most 0.7 ulp."""
-    a = abs(np.float64(x))
+    """1 - erf(x) in float32: 1 - x p(x**2) for small |x|, exp(-x**2) q(1 / (1 + |x|)) beyond. Error at most 3.6 ulp."""
+    a = abs(x)
     a = ERFC_TOP if a > ERFC_TOP else a
-    q = polynomial((a - 2.0) / (a + 2.0), ERFC) / (1.0 + (a + a))
-    y = q * exp2_terms(-LOG2_E_D * (a * a))
-    return np.float32(2.0 - y if x < ZERO else y)
+    square = a * a
+    high = (a + ERFC_ROUNDER) - ERFC_ROUNDER
+    low = a - high
+    lost = (high * high - square + (high + high) * low) + low * low
+    n, e = reduced_f32(-square)
+    t = ONE / (ONE + a)
+    q = t * polynomial(t - EIGHTH, ERFC)
+    # e, and the part of the square that was rounded off, are the small terms
+    y = multiply_add(q, multiply_add(-lost, ONE + e, e), q)
+    half = multiply_add(n, HALF, ROUNDER) - ROUNDER
+    y = y * power_of_two(half) * power_of_two(n - half)
+    y = TWO - y if x < ZERO else y
+    return y if a > ERFC_SPLIT else ONE - multiply_add(x, polynomial(x * x, ERF_SMALL), x)
 
 
 @scalar
