@@ -20,9 +20,9 @@ UNSIGNED, SIGNED, FLOATING = 0, 1, 2
 # Lines up to this length are sorted by insertion: the counts of all digits take as long to add up as that.
 SHORT = 48
 # Where no more than this part of a line's positions is wanted, they are looked for in a heap.
-_FEW = 8
+_HEAP = 8
 # As many elements are passed over at a time if there is none among them that belongs into the heap.
-_BLOCK = 32
+_PASSED = 32
 # 256 counts for each of 8 bytes, as words.
 _COUNTS = 256 * 8
 # The largest key of 8 bytes, which is that of NaN, and the smallest number.
@@ -302,8 +302,8 @@ def _few_of_line(size, out, to, x, base, inner, length, kind, count, turned, mem
         keys[j], places[j] = _key(_bits(x, base + j * inner, size), size, kind) ^ turned, j
     for root in range(count // 2 - 1, -1, -1):
         _sift(keys, places, root, count, keys[root], places[root])
-    for begin in range(count, length, _BLOCK):
-        end = min(begin + _BLOCK, length)
+    for begin in range(count, length, _PASSED):
+        end = min(begin + _PASSED, length)
         # of equal elements the first ones are there
         if inner > 1 or _first_key(size, x, base + begin, base + end, kind, turned) < keys[0]:
             for j in range(begin, end):
@@ -318,7 +318,7 @@ def _few_of_line(size, out, to, x, base, inner, length, kind, count, turned, mem
 @sized
 def _positions(size, out, to, x, base, inner, length, kind, count, turned, memory):
     """The first positions of one line."""
-    if count * _FEW <= length:
+    if count * _HEAP <= length:
         _few_of_line(size, out, to, x, base, inner, length, kind, count, turned, memory)
     elif size == 8:
         _argsort_long(out, to, x, base, inner, length, kind, count, turned, memory)
