@@ -9,6 +9,7 @@ import numpy as np
 
 from numgraph.loops.groups import Groups, groups_of
 from numgraph.loops.hints import vector_hints
+from numgraph.loops.jam import ROWS, bounds_of, jammed, rows_of
 from numgraph.loops.neighbours import Run, run_from
 from numgraph.loops.pieces import Cutter, Piece
 from numgraph.loops.program import (
@@ -152,6 +153,13 @@ class LoopBuilder:
         if groups:
             yield self.over_groups(groups, nest, level, accumulators)
             return
+        if jammed(self.graph, nest, level):
+            begin, end = (Number(0) if len(bounds) == 1 else bounds[0]), bounds[-1]
+            several, others = bounds_of(begin, end)
+            yield self.over_rows(nest, level, several)
+            if others:
+                yield self.for_loop(nest, level, others, accumulators)
+            return
         pieces = cutter.pieces(nest, level, outer)
         room, cutter.room = cutter.room, cutter.room // len(pieces)
         numbers = all(isinstance(n, int) for piece in pieces for n in (piece.begin, piece.end))
@@ -203,6 +211,29 @@ class LoopBuilder:
         hints = self._hints(nest, groups.count, counter, body.statements)
         note = f"each of {len(groups.members)}"
         return For(counter, (Number(groups.count),), (*hints, *body.statements), note=note)
+
+    def over_rows(self, nest: LoopNest, level: int, bounds: Sequence[Expression]) -> For:
+        """A loop over several rows at a time, which are added up before they go to memory."""
+        values, outer, inner = self.values, self.values.settled, nest.body[0]
+        counter, around, body = values.counter(level), Body(), Body()
+        values.bodies.append(around)
+        rows = rows_of(values, level, counter, self.cutter.origin)
+        values.bodies.append(body)
+        column = values.counter(level + 1)
+        for task in inner.tasks:
+            assert isinstance(task, Reduction)
+            terms = []
+            for values.settled in rows:
+                terms.append(self.operand(task))
+            values.settled = outer
+            while len(terms) > 1:
+                terms = [self.combine(task, a, b) for a, b in zip(terms[::2], terms[1::2], strict=True)]
+            self._into_memory(task, terms[0])
+        del values.bodies[-2:]
+        hints = self._hints(inner, inner.length, column, body.statements)
+        length = (values.whole(inner.length),)
+        loop = For(column, length, (*hints, *body.statements), note=values.notes.loop(inner))
+        return For(counter, tuple(bounds), (*around.statements, loop), note=f"{ROWS} rows at a time")
 
     def for_loop(
         self, nest: LoopNest, level: int, bounds: Sequence[Expression], accumulators: Accumulators,

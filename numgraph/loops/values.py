@@ -120,6 +120,8 @@ class Values:
         self.imports: set[str] = set()
         # the counters of the open loops, by level
         self.counters: dict[int, Name] = {}
+        # what stands for a counter in each of several rounds that are made together
+        self.members: dict[Node, Name] = {}
         self.bodies = [Body()]
         # what is known in the piece of a loop that is being made
         self.settled: Settled | None = None
@@ -224,7 +226,7 @@ class Values:
         if node.kind == "number":
             return number(node.value, node.dtype)
         if node.kind == "loop":
-            return self.counters[node.attrs[0]]
+            return self.members.get(node) or self.counters[node.attrs[0]]
         sign = sign_of(node)
         assert sign is not None, node
         a, b = (self.expression(v) for v in node.inputs)

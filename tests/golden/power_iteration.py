@@ -131,11 +131,26 @@ def phase_1(address, chunk, chunks):                      # sum
     begin = n1 * chunk // chunks                          # rows of this chunk
     end = n1 * (chunk + 1) // chunks
     p1 = f32(table[AT_TEMPORARIES])                       # dot2 float32[?,?]
-    for i in range(begin, end):                           # len(A)
+    for i in range(begin, end - 3, 4):                    # 4 rows at a time
+        i1 = i + 1
+        i2 = i + 2
+        i3 = i + 3
         for j1 in range(n0):                              # x.shape[1]
             apart(p1, p0)                                 # overlap no others
             v0 = p1[i * n0 + j1]                          # dot2 float32[?,?]
-            p0[j1] = add_up(p0[j1], float64(v0 * v0))     # sum
+            t0 = v0 * v0                                  # mul float32[?,?]
+            v1 = p1[i1 * n0 + j1]                         # dot2 float32[?,?]
+            t1 = v1 * v1                                  # mul float32[?,?]
+            v2 = p1[i2 * n0 + j1]                         # dot2 float32[?,?]
+            t2 = v2 * v2                                  # mul float32[?,?]
+            v3 = p1[i3 * n0 + j1]                         # dot2 float32[?,?]
+            t3 = v3 * v3                                  # mul float32[?,?]
+            p0[j1] = add_up(p0[j1], add_up(add_up(float64(t0), float64(t1)), add_up(float64(t2), float64(t3))))  # sum
+    for i4 in range(end - (end - begin) % 4, end):        # len(A)
+        for j2 in range(n0):                              # x.shape[1]
+            apart(p1, p0)                                 # overlap no others
+            v4 = p1[i4 * n0 + j2]                         # dot2 float32[?,?]
+            p0[j2] = add_up(p0[j2], float64(v4 * v4))     # sum
     return 0
 
 
@@ -213,11 +228,26 @@ def shape_0(address, chunk, chunks, at0):                 # sum: phase_5, phase_
     begin = n1 * chunk // chunks                          # rows of this chunk
     end = n1 * (chunk + 1) // chunks
     p1 = f32(table[AT_TEMPORARIES])                       # dot2 float32[?,?]
-    for i in range(begin, end):                           # len(A)
+    for i in range(begin, end - 3, 4):                    # 4 rows at a time
+        i1 = i + 1
+        i2 = i + 2
+        i3 = i + 3
         for j1 in range(n0):                              # x.shape[1]
             apart(p1, p0)                                 # overlap no others
             v0 = p1[i * n0 + j1]                          # dot2 float32[?,?]
-            p0[j1] = add_up(p0[j1], float64(v0 * v0))     # sum
+            t0 = v0 * v0                                  # mul float32[?,?]
+            v1 = p1[i1 * n0 + j1]                         # dot2 float32[?,?]
+            t1 = v1 * v1                                  # mul float32[?,?]
+            v2 = p1[i2 * n0 + j1]                         # dot2 float32[?,?]
+            t2 = v2 * v2                                  # mul float32[?,?]
+            v3 = p1[i3 * n0 + j1]                         # dot2 float32[?,?]
+            t3 = v3 * v3                                  # mul float32[?,?]
+            p0[j1] = add_up(p0[j1], add_up(add_up(float64(t0), float64(t1)), add_up(float64(t2), float64(t3))))  # sum
+    for i4 in range(end - (end - begin) % 4, end):        # len(A)
+        for j2 in range(n0):                              # x.shape[1]
+            apart(p1, p0)                                 # overlap no others
+            v4 = p1[i4 * n0 + j2]                         # dot2 float32[?,?]
+            p0[j2] = add_up(p0[j2], float64(v4 * v4))     # sum
     return 0
 
 
