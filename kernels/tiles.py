@@ -45,6 +45,7 @@ from numgraph.kernels.dots import PACE, SECOND, dot_blocks, exchange, pick, turn
 from numgraph.kernels.micro_ir import CALL_RANK_ONE, CALL_TILE
 from numgraph.kernels.primitives import DOTS as DOTS_AT
 from numgraph.kernels.primitives import PARTS as PARTS_AT
+from numgraph.kernels.simd import multiply_add
 from numgraph.kernels.support import f32, f64, helper, i64, sized
 from numgraph.kernels.tile_ir import CALL_CARRY, CALL_TOUCH, LINE, MACHINE, ROWS, WIDE, WIDEST
 from numgraph.kernels.wrapping import wrapped
@@ -74,6 +75,10 @@ _SOME_ROWS = 48 // ROWS * ROWS
 _COLUMNS = 2048
 # b's lines of one block of k, in bytes, up to which it is read again and again rather than the rows of out.
 _SMALL = 64 * 1024
+
+# Products of so many factors at most, with chains no longer than FEW_STEPS, are matrices of 2 to 4 rows: what comes
+# before and behind a tile takes longer than they do.
+FEW_PRODUCTS, FEW_STEPS = 64, 8
 
 # The scratch memory: alpha and beta for the first block of k and for the later ones, a vector of 0, the copy of out,
 # packed rows of a (behind the last of them whole vectors are written), packed columns of b.
@@ -349,6 +354,18 @@ def _product(
 
 
 @helper
+def _few_products(m, n, k, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row):
+    """out[m, n] of few elements, one after the other: the same chains as in tiles. Strides count elements."""
+    for i in range(m):
+        for j in range(n):
+            total = multiply_add(a[i * a_row], b[j * b_col], alpha - alpha)
+            for p in range(1, k):
+                total = multiply_add(a[i * a_row + p * a_col], b[p * b_row + j * b_col], total)
+            total = total * alpha
+            out[i * out_row + j] = multiply_add(beta, out[i * out_row + j], total) if beta != 0 else total
+
+
+@helper
 def sgemm_tile(
     units, m0, m1, n0, n1, m, n, k, near, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch
 ):
@@ -369,7 +386,12 @@ def sgemm_tile(
     Reads and writes nothing else, allocates nothing, raises nothing. Equal bits for any division into chunks. Error: at
     most `chain + k / chain + 4` roundings of alpha * sum |a| |b| + |beta out|, of chains as long as K_BLOCK says.
     """
-    if m1 > m0 and n1 > n0:
+    if 0 < k <= FEW_STEPS and m * n * k <= FEW_PRODUCTS:
+        _few_products(
+            m1 - m0, n1 - n0, k, alpha, f32(a + 4 * m0 * a_row), a_row, a_col, f32(b + 4 * n0 * b_col), b_row, b_col,
+            beta, f32(out + 4 * (m0 * out_row + n0)), out_row,
+        )  # fmt: skip
+    elif m1 > m0 and n1 > n0:
         p = f32(scratch)
         p[0], p[1] = alpha if k > 0 else np.float32(0), beta
         p[4], p[5] = alpha, np.float32(1)
@@ -386,7 +408,12 @@ def dgemm_tile(
     units, m0, m1, n0, n1, m, n, k, near, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch
 ):
     """As `sgemm_tile`, for float64."""
-    if m1 > m0 and n1 > n0:
+    if 0 < k <= FEW_STEPS and m * n * k <= FEW_PRODUCTS:
+        _few_products(
+            m1 - m0, n1 - n0, k, alpha, f64(a + 8 * m0 * a_row), a_row, a_col, f64(b + 8 * n0 * b_col), b_row, b_col,
+            beta, f64(out + 8 * (m0 * out_row + n0)), out_row,
+        )  # fmt: skip
+    elif m1 > m0 and n1 > n0:
         p = f64(scratch)
         p[0], p[1] = alpha if k > 0 else 0.0, beta
         p[2], p[3] = alpha, 1.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from pathlib import Path
 from typing import Any
@@ -145,3 +146,25 @@ def test_no_other_micro_kernels_are_made(letter: str, tmp_path: Path) -> None:
         code = b"".join(native.compile_source(path, text)[1])
         there = {c for c in range(1, dots.COLUMNS + 1) if f"numgraph_dots_{c}_{letter}".encode() in code}
         assert there == set(columns)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_products_of_few_elements_have_the_bits_of_tiles(dtype: str) -> None:
+    """Matrices of 2 to 4 rows are multiplied without tiles."""
+    a, b, c = ng.matrix("a", dtype), ng.matrix("b", dtype), ng.shared(np.ones((40, 40), dtype), name="c")
+    f = ng.function([a, b], 0.3 * ng.dot(a, b))
+    g = ng.function([a, b], updates=[(c, c - 0.3 * ng.dot(a.T, b.T).T)])
+    rng = np.random.default_rng(2)
+    for k in (0, 1, 2, 3, 8, 9):
+        left, right = rng.normal(size=(40, k)).astype(dtype), rng.normal(size=(k, 40)).astype(dtype)
+        if k > 1:
+            left[0, 0], left[1, 1], left[2, 0], right[0, 3] = np.nan, np.inf, -0.0, 0.0
+        whole = f(left, right)
+        for m, n in itertools.product((0, 1, 2, 4, 5), repeat=2):
+            got = f(left[:m], right[:, :n])
+            assert got.tobytes() == np.ascontiguousarray(whole[:m, :n]).tobytes(), (k, m, n)
+            c.set_value(np.ones((n, m), dtype))
+            g(right[:, :m], left[:n])
+            with np.errstate(invalid="ignore"):
+                terms = left[:n].astype("float64") @ right[:, :m].astype("float64")
+            np.testing.assert_allclose(c.get_value(), 1 - 0.3 * terms, rtol=1e-5, atol=1e-6)
