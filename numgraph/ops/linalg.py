@@ -19,7 +19,7 @@ from numgraph.ops import lengths as ln
 from numgraph.ops.define import f
 from numgraph.ops.lengths import Length
 from numgraph.ops.matrices import diagonals
-from numgraph.ops.shape import reshaped, shuffled, stretch
+from numgraph.ops.shape import DIMSHUFFLE, reshaped, shuffled, stretch
 
 __all__ = [
     "batched_dot", "batched_tensordot", "dot", "inner", "matmul", "matrix_dot", "outer", "tensordot", "trace",
@@ -164,7 +164,10 @@ def _common_batch(a: Sequence[Length], b: Sequence[Length]) -> list[Length]:
 
 
 def _stacked(x: Variable, batch: list[Length]) -> Variable:
-    """x broadcast to the lengths `batch` in front of its last two axes, and these as one axis."""
+    """x broadcast to the lengths `batch` in front of its last two axes, and these as one axis. Of transposed matrices
+    the transposed ones: a product reads them where they lie."""
+    if x.op is DIMSHUFFLE and x.attrs["pattern"] == (*range(x.ndim - 2), x.ndim - 1, x.ndim - 2):
+        return shuffled(_stacked(x.inputs[0], batch), (0, 2, 1))
     inside = ln.dims_of(x)[-2:]
     return reshaped(stretch(x, [*batch, *inside]), [ln.product(batch), *inside])
 

@@ -167,10 +167,19 @@ def _build_same_cast(builder: Builder, node: Node, bound: Bindings) -> Node | No
 
 
 def _build_not_stretched(builder: Builder, node: Node, bound: Bindings) -> Node | None:
-    """What already has the lengths that it is stretched to."""
+    """What already has the lengths that it is stretched or reshaped to."""
     x: Node = bound["x"]
     same = len(x.dims) == len(node.dims) and all(map(builder.graph.equal_lengths, x.dims, node.dims))
     return x if same else None
+
+
+def _build_common_length(builder: Builder, node: Node, bound: Bindings) -> Node | None:
+    """The length that two axes broadcast to, as `lengths.broadcast_length` says it: they are assumed to be equal, as
+    those of elementwise operations are."""
+    a, b = bound["a"], bound["b"]
+    if a.kind != "extent" or b.kind != "extent":
+        return None
+    return a if builder.assume_equal(a, b, "lengths {a} and {b}, compiled for equal ones", (a, b)) else None
 
 
 def _build_places(builder: Builder, node: Node, bound: Bindings) -> Node | None:
@@ -248,7 +257,9 @@ SIMPLE: tuple[Rule, ...] = (
     rule("x ** 0.5", "sqrt(x)", "a root is cheaper than a power", when=_floating),
     rule("x ** -1", "reciprocal(x)", "a division is cheaper than a power", when=_floating),
     rule("cast(x)", None, "conversion to the same dtype", build=_build_same_cast),
+    rule("where(eq(a, 1), b, a)", None, "lengths that broadcast are mostly equal", build=_build_common_length),
     rule("broadcast_to(x)", None, "nothing is stretched", build=_build_not_stretched),
+    rule("reshape(x)", None, "the lengths stay as they are", build=_build_not_stretched),
     rule(
         "gather_update(b, v, arange(0, n, 1), j, mode='add')",
         None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -215,3 +216,28 @@ def test_compiled() -> None:
         ):
             assert got.dtype == expected.dtype and got.shape == expected.shape, output
             assert np.array_equal(got, expected), output
+
+
+def test_stacks_are_multiplied_where_they_lie() -> None:
+    """Lengths that broadcast are taken for equal ones, as those of elementwise operations, until a call has others."""
+    x, y = ng.tensor3("x"), ng.tensor3("y")
+    q, k = ng.tensor4("q"), ng.tensor4("k")
+    f = ng.function([x, y], ng.matmul(x, y))
+    g = ng.function([q, k], ng.exp(ng.matmul(q, k.transpose(0, 1, 3, 2))))
+    for program, phases in ((f, 1), (g, 2)):
+        assert program.source.count("\n@divided") == phases and "gemm(" in loops_of_phase(program, 0)
+    rng = np.random.default_rng(3)
+    for a, b in itertools.product((0, 1, 2, 5), repeat=2):
+        left, right = rng.normal(size=(a, 3, 4)), rng.normal(size=(b, 4, 2))
+        if 1 not in (a, b) and a != b:
+            with pytest.raises(ng.ShapeError, match=r"an axis of length \d cannot be stretched to \d"):
+                f(left, right)
+            continue
+        np.testing.assert_allclose(f(left, right), left @ right, rtol=1e-12)
+        four = [np.stack([m, 2 * m]) for m in (left, right.transpose(0, 2, 1))]
+        np.testing.assert_allclose(g(*four), np.exp(four[0] @ four[1].transpose(0, 1, 3, 2)), rtol=1e-12)
+
+
+def loops_of_phase(program: ng.Function, number: int) -> str:
+    """Its loops, and what is in them."""
+    return program.source.partition(f"def phase_{number}")[2].partition("\n@")[0].partition("    for ")[2]
