@@ -315,3 +315,20 @@ def test_other_mistakes_of_strangers() -> None:
     with pytest.raises(TypeError, match=inner) as caught:
         ng.scan(step, x)
     assert not any("scan calls" in note for note in getattr(caught.value, "__notes__", []))
+
+
+def test_functions_of_jaxs_loops_and_branches() -> None:
+    x, n = ng.scalar("x"), ng.lscalar("n")
+    with pytest.raises(TypeError, match="missing 1 required positional argument") as caught:
+        ng.while_loop(lambda a, b: a < b, lambda a, b: [a + 1, b], [x, x])
+    assert caught.value.__notes__ == ["while_loop calls both functions with one list of all states, as JAX does"]
+    with pytest.raises(TypeError, match="missing 1 required positional argument") as caught:
+        ng.while_loop(lambda a, b: a < b, lambda a: a + 1, x)
+    assert caught.value.__notes__ == ["while_loop calls both functions with the state, as JAX does"]
+    with pytest.raises(TypeError, match="missing 1 required positional argument") as caught:
+        ng.cond(x > 0, lambda v: v, lambda v: -v)
+    assert caught.value.__notes__ == ["cond calls both functions with its operands, 0 of them"]
+    with pytest.raises(ng.DtypeError, match="while_loop: a step makes float64 of a state of int64\n  first: n: int64"):
+        ng.while_loop(lambda k: k < 9, lambda k: k * 1.5, n)
+    with pytest.raises(ng.ShapeError, match="while_loop: a step changes the shape of a state\n  first: x: float64"):
+        ng.while_loop(lambda v: v.sum() < 9, lambda v: v + ng.vector("v"), x)
