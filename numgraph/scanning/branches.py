@@ -148,7 +148,7 @@ class Branch:
 
     def _number(self, number: Variable) -> Variable:
         """A 0-d integer of the branch, computed before; 0 where the branch is not taken. What is costly on the way to
-        it and is used for more is kept."""
+        it and is used for more is kept, but for that of which this is a length."""
         below = self._inside([number])
         kept = [
             v
@@ -156,6 +156,7 @@ class Branch:
             if id(v) in below - self.outer
             and v not in self.made
             and v is not number
+            and id(v) in self.extents.known
             and is_costly(v.op)
             and (v in self.values or any(id(user) not in below for user in self.users.get(id(v), ())))
         ]
