@@ -6,7 +6,7 @@ singular or not positive definite there are NaN and infinities in the result.
 
 import math
 
-from numgraph.kernels.pivots import pivot_of
+from numgraph.kernels.pivots import eliminate, pivot_of
 
 
 def cholesky(out, a, count, n, strict):
@@ -62,23 +62,7 @@ def lu(out, a, count, m, n):
         for i in range(m):
             for j in range(n):
                 out[start + i * wide + j] = a[(s * m + i) * n + j]
-            out[start + i * wide + n] = i + 1
-        for k in range(min(m, n)):
-            row, pivot = start + k * wide, k
-            for j in range(k + 1, n):
-                if abs(out[row + j]) > abs(out[row + pivot]):
-                    pivot = j
-            out[row + n] = pivot + 1
-            for i in range(m if pivot != k else 0):
-                kept = out[start + i * wide + k]
-                out[start + i * wide + k] = out[start + i * wide + pivot]
-                out[start + i * wide + pivot] = kept
-            for j in range(k + 1, n):
-                if out[row + k] != 0:
-                    out[row + j] = out[row + j] / out[row + k]
-                for i in range(k + 1, m):
-                    at = start + i * wide
-                    out[at + j] = out[at + j] - out[at + k] * out[row + j]
+        eliminate(out, start, m, n)
 
 
 def lu_solve(out, factors, b, count, n, k, transposed):

@@ -1,4 +1,5 @@
-"""What LAPACK's exchanges of rows amount to; for pointers in compiled code, and for one thread of a grid."""
+"""Factors with exchanged rows, and what these exchanges amount to; for pointers in compiled code, and for one thread of
+a grid."""
 
 from numba.extending import register_jitable
 
@@ -13,6 +14,31 @@ def pivot_of(factors, at, i, n):
     while row + 1 < n and factors[at] != row + 1:
         row += 1
     return row
+
+
+@register_jitable
+def eliminate(out, start, m, n):
+    """Factor the matrix of m rows and n columns at `start` of `out` in place, with partial pivoting, as LAPACK's getrf
+    does by columns; in one more column, n, go the rows from 1 that were exchanged."""
+    wide = n + 1
+    for i in range(m):
+        out[start + i * wide + n] = i + 1
+    for k in range(min(m, n)):
+        row, pivot = start + k * wide, k
+        for j in range(k + 1, n):
+            if abs(out[row + j]) > abs(out[row + pivot]):
+                pivot = j
+        out[row + n] = pivot + 1
+        for i in range(m if pivot != k else 0):
+            kept = out[start + i * wide + k]
+            out[start + i * wide + k] = out[start + i * wide + pivot]
+            out[start + i * wide + pivot] = kept
+        for j in range(k + 1, n):
+            if out[row + k] != 0:
+                out[row + j] = out[row + j] / out[row + k]
+            for i in range(k + 1, m):
+                at = start + i * wide
+                out[at + j] = out[at + j] - out[at + k] * out[row + j]
 
 
 def permutation(out, pivots, count, known, n, inverse):

@@ -8,6 +8,8 @@ from numba.extending import register_jitable
 
 # Runs of this length are sorted by insertion before they are merged.
 RUN = 8
+# So many places are searched side by side.
+SEARCHED = 64
 # One int64 slot of the result holds two indices while it is being sorted: one in its low bits, one above them.
 SHIFT = 31
 LOW = (1 << SHIFT) - 1
@@ -137,15 +139,19 @@ def searchsorted(out, a, v, length, count, right):
 
     out: int64, of `count` elements as v; a: `length` elements of v's dtype. NaN is behind all.
     """
-    for k in range(count):
-        value = v[k]
-        low = 0
-        high = length
-        while low < high:
-            middle = (low + high) >> 1
-            element = a[middle]
-            if before(element, value) or (right != 0 and not before(value, element)):
-                low = middle + 1
-            else:
-                high = middle
-        out[k] = low
+    for begin in range(0, count, SEARCHED):
+        end = min(begin + SEARCHED, count)
+        for k in range(begin, end):
+            out[k] = 0
+        # the place is among the first `left` + 1 from out[k]; both halves take as long, so nothing is to be guessed,
+        # and the searches of a block do not wait for each other
+        left = length
+        while left > 0:
+            half = (left + 1) >> 1
+            for k in range(begin, end):
+                low = out[k]
+                value = v[k]
+                element = a[low + half - 1]
+                passed = before(element, value) | ((right != 0) & (not before(value, element)))
+                out[k] = low + half if passed else low
+            left = left - half

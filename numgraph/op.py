@@ -159,6 +159,8 @@ class Kernel:
     routines: tuple[str, ...] = ()
     fails: str = ""
     on_thread: str = ""
+    small: str = ""
+    is_small: Callable[..., bool] | None = None
     own: int | Callable[..., Any] = 0
     addresses: bool = False
     shares: bool = False

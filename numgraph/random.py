@@ -24,6 +24,7 @@ from numgraph.ops.lengths import Length
 from numgraph.ops.parameters import (
     below,
     category,
+    category_of_all,
     check,
     fitted,
     less,
@@ -241,7 +242,8 @@ class RandomStream:
         p = probabilities("categorical", pvals)
         lengths, _ = fitted("categorical", size, pvals=p[..., 0])
         u = self._draw("uniform", lengths, dtype="float64")
-        return f.cast(category(running_sums(p, lengths), u), dtype)
+        found = category_of_all(p, u) if p.ndim == 1 else category(running_sums(p, lengths), u)
+        return f.cast(found, dtype)
 
     def multinomial(self, n: Any = 1, pvals: Any = None, size: Any = None, dtype: Any = "int64") -> Variable:
         """How often each category comes in n trials: an axis of categories behind those of `categorical`.

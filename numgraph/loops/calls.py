@@ -20,7 +20,7 @@ from numgraph.loops.table import called_as
 from numgraph.loops.values import Broken, Raised, Values
 from numgraph.schedule.ownership import worked_in
 from numgraph.schedule.tasks import Task
-from numgraph.types import FLOATS, real_of
+from numgraph.types import COMPLEX, FLOATS, real_of
 
 # How names of LAPACK and BLAS begin.
 LETTERS = {"float32": "s", "float64": "d", "complex64": "c", "complex128": "z"}
@@ -33,7 +33,7 @@ def add_kernel(values: Values, memory: HostMemory, task: Task) -> str:
     if node.op.user is not None:
         UsersCall(values, memory, task).add(node.op.kernel.ranks)
         return ""
-    name: str = node.op.kernel.function
+    name = _function(values, task)
     arguments: list[Expression] = [pointer_to(memory.address(node), node.dtype)]
     arguments += [pointer_to(memory.view_address(v), v.buffer.dtype) for v in task.views]
     arguments += [values.whole(n) for n in task.sizes]
@@ -48,6 +48,17 @@ def add_kernel(values: Values, memory: HostMemory, task: Task) -> str:
     code = values.layout.fail_code(Broken(node))
     values.add(If(failed.compared("!=", 0), (fail(failed, 0, code),), **values.origin(node)))
     return name
+
+
+def _function(values: Values, task: Task) -> str:
+    """The name of the kernel of a task, by what is known of its sizes."""
+    assert task.node.op is not None and task.node.op.kernel is not None
+    kernel = task.node.op.kernel
+    if kernel.is_small is None or any(v.buffer.dtype in COMPLEX for v in task.views):
+        return kernel.function
+    sizes = [values.graph.find(n) for n in task.sizes]
+    small = kernel.is_small(*(n if isinstance(n, int) else None for n in sizes))
+    return kernel.small if small else kernel.function
 
 
 def add_unit(values: Values, memory: HostMemory, task: Task, stage: int) -> None:

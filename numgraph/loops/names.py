@@ -66,7 +66,7 @@ FUNCTION = re.compile(
 
 def imported(functions: Iterable[str]) -> frozenset[str]:
     """The names of functions ("module.name") and of the named kernels as a module that imports them knows them."""
-    kernels = [op.kernel.function for op in OPS.values() if op.kernel is not None]
+    kernels = [name for op in OPS.values() if op.kernel for name in (op.kernel.function, op.kernel.small)]
     return frozenset(function.rpartition(".")[2] for function in (*functions, *kernels))
 
 

@@ -31,11 +31,19 @@ STACKS = Check(
 )
 FLOAT = ("float32", "float64")
 SINGULAR = "the matrix is singular"
+# Real matrices of so many rows are factored and solved by loops (`kernels/small.py`); with several right-hand sides, of
+# so many.
+FEW, SEVERAL = 8, 32
 
 
 def count(x: Any) -> Dim:
     """For sizes of kernels: how many matrices there are."""
     return dims.product(x.shape[:-2])
+
+
+def is_small(n: int | None, k: int | None = 1) -> bool:
+    """Whether a matrix of n rows, with k right-hand sides, is known to be too small for LAPACK."""
+    return n is not None and n <= (SEVERAL if k is not None and k > 1 else FEW)
 
 
 def stacks(what: str, *values: Any) -> list[Variable]:

@@ -54,6 +54,10 @@ def probability(what: str, p: Any) -> Variable:
     return chance
 
 
+# So many categories are counted, in the loop around the draw; of more, the place is searched.
+FEW_CATEGORIES = 16
+
+
 def probabilities(what: str, pvals: Any) -> Variable:
     """Probabilities along the last axis, float64: in float32 many of them would not add up."""
     if pvals is None:
@@ -150,6 +154,15 @@ def below(x: Variable) -> Variable:
 def running_sums(p: Variable, lengths: Sequence[Length]) -> Variable:
     """The running sums of p along its last axis, for every element of a draw."""
     return stretch(f.cumsum(p, axis=-1), [*lengths, ln.dim(p, -1)])
+
+
+def category_of_all(p: Variable, u: Variable) -> Variable:
+    """For each element of u a category by the same probabilities p, a vector: found by halves where these are many."""
+    sums = f.cumsum(p)
+    most = ln.dim(p, 0)
+    if u.ndim == 0 or (isinstance(most, int) and most <= FEW_CATEGORIES):
+        return category(f.shape_padleft(sums, u.ndim), u)
+    return f.minimum(f.searchsorted(sums, f.mul(u, sums[-1]), "right"), f.sub(most, 1))
 
 
 def category(sums: Variable, u: Variable) -> Variable:

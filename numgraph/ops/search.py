@@ -12,6 +12,7 @@ from numgraph.graph import Variable, apply, as_operands, as_variable, describe
 from numgraph.lengths import dims
 from numgraph.op import OPS, Check, Kernel, Op, first, int64
 from numgraph.ops import lengths as ln
+from numgraph.ops.batching import over_axis
 from numgraph.ops.create import constant_scalar, counting, linspace, ones_like, zeros
 from numgraph.ops.define import f
 from numgraph.ops.join import concatenate, flip, part
@@ -96,9 +97,17 @@ def _sorts_before(x: Variable, y: Variable) -> Variable:
 
 def _counted_before(a: Variable, v: Variable, right: bool) -> Variable:
     """Each element is compared with all of a, by as many threads as there are elements, or more."""
-    line, many = f.shape_padleft(a, v.ndim), f.shape_padright(v)
+    line, many = f.shape_padleft(a, v.ndim + 1 - a.ndim), f.shape_padright(v)
     found = f.logical_not(_sorts_before(many, line)) if right else _sorts_before(line, many)
     return f.sum(found, -1)
+
+
+def _over_axis(batched: Sequence[bool], a: Variable, v: Variable, right: bool) -> Variable:
+    """One more axis of v is searched as the others are. Where there are many vectors, each is counted."""
+    if not batched[0]:
+        return apply(OPS["searchsorted"], [a, v], right=right)
+    lines, many = over_axis(batched, a, v)
+    return _counted_before(f.dimshuffle(lines, 0, *"x" * (many.ndim - 1), 1), many, right)
 
 
 Op(
@@ -115,6 +124,7 @@ Op(
         lambda a, v, right: (a.shape[0], dims.product(v.shape), int(right)),
     ),
     on_grid=_counted_before,
+    batch=_over_axis,
     shape=lambda a, v, right: v.shape,
     samples=lambda: [
         ([np.array(a), np.array(v)], {"right": right})

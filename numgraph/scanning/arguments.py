@@ -25,14 +25,20 @@ class Until:
 
 def called(fn: Any, elements: Sequence[Any], states: Sequence[Any], others: Sequence[Any]) -> Any:
     """What the function of a scan returns; a TypeError for its arguments has a note that says which they are."""
+    note = (
+        f"scan calls its function with {len(elements)} elements of sequences, then {len(states)} values of "
+        f"outputs before, then {len(others)} of non_sequences"
+    )
+    return noted(fn, [*elements, *states, *others], note)
+
+
+def noted(fn: Any, arguments: Sequence[Any], note: str) -> Any:
+    """fn(*arguments); a TypeError of a function that does not take so many has the note."""
     try:
-        return fn(*elements, *states, *others)
+        return fn(*arguments)
     except TypeError as error:
-        if callable(fn) and not _takes(fn, len(elements) + len(states) + len(others)):
-            error.add_note(
-                f"scan calls its function with {len(elements)} elements of sequences, then {len(states)} values of "
-                f"outputs before, then {len(others)} of non_sequences"
-            )
+        if callable(fn) and not _takes(fn, len(arguments)):
+            error.add_note(note)
         raise
 
 

@@ -10,6 +10,7 @@ from numgraph.graph import Constant, Variable, as_operands, as_variable, describ
 from numgraph.ops import loop as loops
 from numgraph.ops.define import f
 from numgraph.ops.lengths import Length
+from numgraph.scanning.arguments import noted
 from numgraph.scanning.closed import Open, closed, is_costly, placeholder
 from numgraph.scanning.extents import Extents
 from numgraph.substitution import replaced
@@ -51,7 +52,7 @@ def ifelse(condition: Any, then_branch: Any, else_branch: Any, name: str | None 
 
 def _alike(a: Any, b: Any) -> tuple[Variable, Variable]:
     x, y = as_operands(a, b)
-    said = _both(x, y)
+    said = f"\n  then: {describe(x)}\n  else: {describe(y)}"
     if x.ndim != y.ndim:
         raise ShapeError(f"ifelse: the branches have different ranks, {x.ndim} and {y.ndim}{said}")
     if x.type.dtype != y.type.dtype:
@@ -59,8 +60,17 @@ def _alike(a: Any, b: Any) -> tuple[Variable, Variable]:
     return x, y
 
 
-def _both(x: Variable, y: Variable) -> str:
-    return f"\n  then: {describe(x)}\n  else: {describe(y)}"
+def _kept(first: Variable, before: Variable, after: Variable) -> None:
+    """A state of a while_loop keeps its dtype and its shape, as far as this is known."""
+    said = f"\n  first: {describe(first)}\n  after: {describe(after)}"
+    shapes = before.type.shape, after.type.shape
+    if before.ndim != after.ndim or any(None not in pair and pair[0] != pair[1] for pair in zip(*shapes, strict=True)):
+        raise ShapeError(f"while_loop: a step changes the shape of a state{said}")
+    if before.type.dtype != after.type.dtype:
+        fix = f"a first value of {after.type.dtype}, or .astype({before.type.dtype!r}) in the step"
+        raise DtypeError(
+            f"while_loop: a step makes {after.type.dtype} of a state of {before.type.dtype}{said}\n  fix: {fix}"
+        )
 
 
 def _chosen(yes: Variable, thens: Sequence[Variable], elses: Sequence[Variable], name: str | None) -> list[Variable]:
@@ -138,7 +148,7 @@ class Branch:
 
     def _number(self, number: Variable) -> Variable:
         """A 0-d integer of the branch, computed before; 0 where the branch is not taken. What is costly on the way to
-        it and is used for more is kept."""
+        it and is used for more is kept, but for that of which this is a length."""
         below = self._inside([number])
         kept = [
             v
@@ -146,6 +156,7 @@ class Branch:
             if id(v) in below - self.outer
             and v not in self.made
             and v is not number
+            and id(v) in self.extents.known
             and is_costly(v.op)
             and (v in self.values or any(id(user) not in below for user in self.users.get(id(v), ())))
         ]
@@ -164,7 +175,8 @@ def cond(condition: Any, true_fun: Callable[..., Any], false_fun: Callable[..., 
 
     For those who write JAX: the functions are called once each, to build the expressions.
     """
-    return ifelse(condition, true_fun(*operands), false_fun(*operands))
+    note = f"cond calls both functions with its operands, {len(operands)} of them"
+    return ifelse(condition, noted(true_fun, operands, note), noted(false_fun, operands, note))
 
 
 def while_loop(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], init: Any) -> Any:
@@ -181,16 +193,14 @@ def while_loop(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], i
     def packed(values: Sequence[Variable]) -> Any:
         return (tuple(values) if isinstance(init, tuple) else list(values)) if several else values[0]
 
-    given = body_fun(packed(inner))
+    note = f"while_loop calls both functions with {'one list of all states' if several else 'the state'}, as JAX does"
+    given = noted(body_fun, [packed(inner)], note)
     nexts = [as_variable(v) for v in (given if isinstance(given, list | tuple) else [given])]
     if len(nexts) != len(firsts):
         raise InputError(f"while_loop: the body returns {len(nexts)} values for {len(firsts)}")
-    for p, new in zip(inner, nexts, strict=True):
-        _alike(p, new)
-        known = zip(p.type.shape, new.type.shape, strict=True)
-        if any(None not in pair and pair[0] != pair[1] for pair in known):
-            raise ShapeError(f"while_loop: a step changes the shape of a state{_both(p, new)}")
-    steps = f.mul(f.cast(_truth(cond_fun(packed(firsts))), "int64"), ENDLESS)
+    for first, p, new in zip(firsts, inner, nexts, strict=True):
+        _kept(first, p, new)
+    steps = f.mul(f.cast(_truth(noted(cond_fun, [packed(firsts)], note)), "int64"), ENDLESS)
     graph = Open(steps, [], list(zip(inner, firsts, strict=True)), nexts, name="while_loop")
     graph.until = f.logical_not(_truth(cond_fun(packed(nexts))))
     made = closed(graph)

@@ -140,11 +140,12 @@ class Extents:
         """The lengths of a loop's result: those of a state are its first value's."""
         loop, attrs = node.attrs["loop"], node.attrs
         value = loop.values[attrs["value"]] if "value" in attrs else None
-        if value is not None:
-            lengths: Sequence[Dim] = [UNKNOWN if n is None else n for n in value.type.shape]
-        else:
+        state = attrs.get("state") if value is None else loop.state_of(value)
+        if state is not None:
             _, initials, _ = loop.parts(operands[1:])
-            lengths = initials[attrs["state"]].shape if "state" in attrs else ()
+            lengths: Sequence[Dim] = initials[state].shape
+        else:
+            lengths = () if value is None else [UNKNOWN if n is None else n for n in value.type.shape]
         assert node.op is not None
         return lengths_of_result(node.op, operands[0].value, lengths, attrs)
 

@@ -169,8 +169,8 @@ class TaskMaker:
         bound = self.graph.find(length)
         if holds("range", value, bound) or self._in_range(value, loops, bound):
             return
+        within = self._checked_within(node, value, bound)
         # what is checked in the steps of a scan is not checked outside
-        within = node.within | value.within
         key = (value, bound, loops, max(within, default=-1))
         task = self.checked.get(key)
         if task is None:
@@ -178,6 +178,15 @@ class TaskMaker:
             self._finish(task)
             self._append(task, within)
         self.check_tasks.setdefault(node, []).append(task)
+
+    def _checked_within(self, node: Node, index: Node, bound: Any) -> frozenset[int]:
+        """The scans in whose steps an index is looked at: those in which it or the length varies, with all around them.
+        One that is the same in all steps is looked at before the loop, but where nothing is (`Loop.lazy`)."""
+        varies = index.within | (bound.within if isinstance(bound, Node) else frozenset())
+        lazy = {number for number in node.within if self.graph.scans[number].loop.lazy}
+        innermost = max(varies | lazy, default=-1)
+        # the number of an inner scan is larger
+        return varies | {number for number in node.within if number <= innermost}
 
     def _in_range(self, value: Node, loops: tuple[Any, ...], length: Any) -> bool:
         """Whether an index is a loop counter that stays below `length`."""

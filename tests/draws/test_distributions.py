@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -143,6 +144,45 @@ def test_there_is_no_choice_among_nothing() -> None:
             ng.function([p], draw)([])
     with pytest.raises(ng.ShapeError, match="categorical: there are no probabilities in"):
         rng.categorical(np.zeros((2, 0)))
+
+
+@pytest.mark.parametrize("target", ["cpu", "reference"])
+@pytest.mark.parametrize("categories", [3, 16, 17, 200])
+def test_categories_are_the_same_counted_and_searched(categories: int, target: str) -> None:
+    """One vector of weights is searched where it is long; a matrix of the same rows is counted."""
+    w = np.random.default_rng(categories).uniform(size=categories)
+    w[categories // 2] = 0.0
+    p, ps = ng.vector("p"), ng.matrix("ps")
+    known = RandomStream(1).categorical(w, size=(70, 5))
+    given = RandomStream(1).categorical(p, size=(70, 5))
+    counted = RandomStream(1).categorical(ps[:, None], size=(70, 5))
+    f = ng.function([p, ps], [known, given, counted], target=target)
+    first, second, third = f(w, np.tile(w, (70, 1)))
+    np.testing.assert_array_equal(first, third)
+    np.testing.assert_array_equal(second, third)
+    assert categories // 2 not in first and first.min() >= 0 and first.max() < categories
+    for at in (0.0, 1.0):
+        # the first and the last category that there are, whatever is drawn
+        alone = np.zeros(categories)
+        alone[int(at * (categories - 1))] = 2.0
+        assert (f(alone, np.tile(w, (70, 1)))[1] == at * (categories - 1)).all()
+
+
+def test_a_search_in_many_categories_takes_no_time_for_each() -> None:
+    f = ng.function([], RandomStream(1).categorical(np.ones(20_000), size=1000), target="cpu")
+    assert "searchsorted" in f.source
+
+
+def test_many_vectors_of_categories_need_no_loop() -> None:
+    p, ps = ng.vector("p"), ng.matrix("ps")
+    w = np.random.default_rng(0).uniform(size=(3, 40))
+    draw = RandomStream(1).categorical(p, size=6)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        several = ng.vectorize(draw, {p: ps})
+    each = ng.function([p], draw, no_default_updates=True)
+    got = ng.function([ps], several, no_default_updates=True)(w)
+    np.testing.assert_array_equal(got, [each(row) for row in w])
 
 
 def test_multinomial_counts_add_up() -> None:

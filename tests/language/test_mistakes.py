@@ -213,12 +213,33 @@ def test_names_that_are_not_there() -> None:
         ("RandomStreams", "rng = ng.random.RandomStream(seed=1)"),
         ("max_pool2d", "use ng.pool2d(x, size"),
         ("fori_loop", "use ng.scan("),
+        ("segment_sum", "use ng.inc_subtensor("),
+        ("concat", "use ng.concatenate("),
         ("sigmod", "fix: did you mean ng.sigmoid?"),
     ):
         message = text(AttributeError, lambda name=name: getattr(ng, name))
         assert message.startswith(f"module 'numgraph' has no attribute {name!r}\n  ") and said in message
     assert text(AttributeError, lambda: ng.xyzzy) == "module 'numgraph' has no attribute 'xyzzy'"
     assert not set(ABSENT) & set(ng.__all__)
+
+
+def test_what_stands_for_names_that_are_not_there_does_it() -> None:
+    x, q = ng.vector("x"), ng.vector("q")
+    n, segments, m = 3, np.array([2, 0, 2]), ng.matrix("m")
+    values, others = np.array([0.5, 0.25, 0.25]), np.array([0.25, 0.25, 0.5])
+    outputs = [
+        ng.sum(ng.xlogy(x, x / q)),
+        ng.inc_subtensor(ng.zeros((n, *x.shape[1:]))[segments], x),
+        ng.stack(ng.nonzero(x > 0.3), axis=1),
+        ng.foldl(lambda c, s: s * q + c, x, ng.zeros_like(q))[0],
+        ng.logsumexp(m, 1) - ng.log(m.shape[1]),
+    ]
+    got = ng.function([x, q, m], outputs)(values, others, np.stack([values, others]))
+    np.testing.assert_allclose(got[0], (values * np.log(values / others)).sum(), rtol=1e-14)
+    np.testing.assert_array_equal(got[1], [0.25, 0.0, 0.75])
+    np.testing.assert_array_equal(got[2], np.argwhere(values > 0.3))
+    np.testing.assert_allclose(got[3], np.polyval(values, others), rtol=1e-14)
+    np.testing.assert_allclose(got[4], np.log(np.exp([values, others]).mean(1)), rtol=1e-14)
 
 
 def test_updates_of_what_is_not_shared() -> None:
@@ -315,3 +336,20 @@ def test_other_mistakes_of_strangers() -> None:
     with pytest.raises(TypeError, match=inner) as caught:
         ng.scan(step, x)
     assert not any("scan calls" in note for note in getattr(caught.value, "__notes__", []))
+
+
+def test_functions_of_jaxs_loops_and_branches() -> None:
+    x, n = ng.scalar("x"), ng.lscalar("n")
+    with pytest.raises(TypeError, match="missing 1 required positional argument") as caught:
+        ng.while_loop(lambda a, b: a < b, lambda a, b: [a + 1, b], [x, x])
+    assert caught.value.__notes__ == ["while_loop calls both functions with one list of all states, as JAX does"]
+    with pytest.raises(TypeError, match="missing 1 required positional argument") as caught:
+        ng.while_loop(lambda a, b: a < b, lambda a: a + 1, x)
+    assert caught.value.__notes__ == ["while_loop calls both functions with the state, as JAX does"]
+    with pytest.raises(TypeError, match="missing 1 required positional argument") as caught:
+        ng.cond(x > 0, lambda v: v, lambda v: -v)
+    assert caught.value.__notes__ == ["cond calls both functions with its operands, 0 of them"]
+    with pytest.raises(ng.DtypeError, match="while_loop: a step makes float64 of a state of int64\n  first: n: int64"):
+        ng.while_loop(lambda k: k < 9, lambda k: k * 1.5, n)
+    with pytest.raises(ng.ShapeError, match="while_loop: a step changes the shape of a state\n  first: x: float64"):
+        ng.while_loop(lambda v: v.sum() < 9, lambda v: v + ng.vector("v"), x)

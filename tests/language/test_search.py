@@ -34,6 +34,20 @@ def test_searchsorted(side: Any) -> None:
     check(lambda a: ng.searchsorted(a, 1, side), a, wanted=np.searchsorted(a, 1, side))
 
 
+@pytest.mark.parametrize("length", [2, 3, 4, 5, 7, 8, 9, 31, 32, 33, 100])
+def test_searchsorted_finds_every_place(length: int) -> None:
+    """Vectors of all kinds of lengths, with equal elements and NaN, and more values than are searched side by side."""
+    rng = np.random.default_rng(length)
+    line = np.sort(rng.integers(0, length, length).astype(float))
+    line[-1] = np.nan
+    values = np.concatenate(
+        [np.arange(-1.0, length + 1.5, 0.5), [np.nan, np.inf, -np.inf], rng.uniform(0, length, 130)]
+    )
+    for side in ("left", "right"):
+        wanted = np.searchsorted(line, values, side)
+        check(lambda a, v, s=side: ng.searchsorted(a, v, s), line, values, wanted=wanted)
+
+
 @pytest.mark.parametrize("right", [False, True])
 def test_digitize(right: bool) -> None:
     bins = np.array([-1.0, 0.0, 1.0, 3.0])

@@ -16,7 +16,7 @@ from numgraph.types import FLOATS
 
 # what takes a loop over the new axis, since no rule says how it is done at once
 SLOW = {
-    "place", "recurrence", "within", "counters", "one_hot", "searchsorted", "fill", "arange", "reshape",
+    "place", "recurrence", "within", "counters", "one_hot", "fill", "arange", "reshape",
     "broadcast_to", "subtensor", "subtensor_update", "given", "specify_shape", "matched", "fitted_mask", "eye", "tri",
     "pad", "element_number", "gemm", "turn", "meanwhile", "gather", "gather_update", "scan_chunk", "chunk_rows",
     "kept", "unwindows", "with_lengths", "fill_either", "window_blocks", "unwindow_blocks", "roll",

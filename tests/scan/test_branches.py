@@ -206,3 +206,23 @@ def test_lengths_by_rules_alone(op: Any) -> None:
         values = dict(zip(inputs, map(np.asarray, arrays), strict=True))
         found = ng.function(inputs, [*lengths, result], target="reference", on_unused_input="ignore")(*values.values())
         assert tuple(found[:-1]) == found[-1].shape
+
+
+@pytest.mark.parametrize("target", ["cpu", "reference"])
+def test_a_loop_of_so_many_steps_in_a_branch(target: str) -> None:
+    """Its result has a length that is known and others that are not: those of a state's first value, or of what is
+    computed for them."""
+    yes, x = ng.scalar("yes"), ng.vector("x")
+    value = np.array([1.0, 2.0])
+    state, _ = ng.scan(lambda h: 2.0 * h, outputs_info=x, n_steps=4)
+    rows, _ = ng.scan(lambda a: a * x, sequences=x)
+    (_, longer), _ = ng.scan(lambda h: [h + 1.0, ng.concatenate([h, h])], outputs_info=[x, None], n_steps=3)
+    later, _ = ng.scan(lambda h: (2.0 * h, ng.until(h.sum() > 20.0)), outputs_info=x, n_steps=9)
+    for result in (state[-1], state, rows, longer, longer[-1], later, ng.grad((state[-1] ** 2).sum(), x)):
+        wanted = ng.function([x], result, target="reference")(value)
+        f = ng.function([yes, x], ng.ifelse(yes > 0, result, ng.zeros_like(result)), target=target)
+        np.testing.assert_allclose(f(1.0, value), wanted, rtol=1e-14)
+        np.testing.assert_array_equal(f(-1.0, value), np.zeros_like(wanted))
+    slope = ng.grad((ng.ifelse(yes > 0, state[-1], x) ** 2).sum(), x)
+    g = ng.function([yes, x], slope, target=target)
+    np.testing.assert_allclose([g(1.0, value), g(-1.0, value)], [512.0 * value, 2.0 * value])
