@@ -46,7 +46,7 @@ ERFC_D = doubles(
     "0x1.170fe2aaa103ap-25 -0x1.10fbb3b687c4bp-27 -0x1.111abe6a0a33ep-28"
 )
 # Beyond these erfc is 0 (2 on the negative side).
-ERFC_TOP, ERFC_SPLIT = np.float32(11), np.float32(0.5)
+ERFC_TOP, ERFC_SPLIT = np.float32(11), np.float32(0.65)
 # 1.5 * 2**15: what it is added to is rounded to 8 bits behind the point.
 ERFC_ROUNDER = np.float32(49152)
 ERF_TOP_D, ERF_SPLIT_D, ERFC_TOP_D = 6.0, 0.5, 27.5
@@ -67,7 +67,7 @@ def erf_f32(x):
 
 @scalar
 def erfc_f32(x):
-    """1 - erf(x) in float32: 1 - x p(x**2) for small |x|, exp(-x**2) q(1 / (1 + |x|)) beyond. Error at most 3.6 ulp."""
+    """1 - erf(x) in float32: 1 - x p(x**2) for small |x|, exp(-x**2) q(1 / (1 + |x|)) beyond. Error at most 4.0 ulp."""
     a = abs(x)
     a = ERFC_TOP if a > ERFC_TOP else a
     square = a * a
@@ -75,9 +75,11 @@ def erfc_f32(x):
     low = a - high
     lost = (high * high - square + (high + high) * low) + low * low
     n, e = reduced_f32(-square)
-    t = ONE / (ONE + a)
+    divisor = ONE + a
+    t = ONE / divisor
     q = t * polynomial(t - EIGHTH, ERFC)
-    # e, and the part of the square that was rounded off, are the small terms
+    # e, and what was rounded off the square and the divisor, are the small terms: q falls about as t does
+    lost = multiply_add(ONE - (divisor - a), t, lost)
     y = multiply_add(q, multiply_add(-lost, ONE + e, e), q)
     half = multiply_add(n, HALF, ROUNDER) - ROUNDER
     y = y * power_of_two(half) * power_of_two(n - half)
