@@ -4,10 +4,12 @@ library only."""
 from __future__ import annotations
 
 import ctypes
+import os
 from collections.abc import Sequence
 from functools import partial
 from operator import call, setitem
 from pathlib import Path
+from threading import RLock
 from typing import Any
 
 import numpy as np
@@ -57,7 +59,8 @@ class _MethodDefinition(ctypes.Structure):
 
 
 class Step:
-    """An exported function: call it as the original, by position or by keyword.
+    """An exported function: call it as the original, by position or by keyword; of several threads, one after the
+    other.
 
     shared: name -> array; the values that the program reads and updates, kept between calls. A replaced array must
     have the dtype and rank of the old one, and the lengths that the program was compiled for. Updates may write into
@@ -102,9 +105,21 @@ class Step:
         make.restype, make.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p]
         self.definition = _MethodDefinition(b"entry", address, 0x0008, None)
         self.entry = make(ctypes.addressof(self.definition), self.table, None)
+        self._unlocked()
+        if hasattr(os, "register_at_fork"):
+            # who holds the lock is not in the child
+            os.register_at_fork(after_in_child=self._unlocked)
+
+    def _unlocked(self) -> None:
+        # the table is that of one call at a time, and what lies at the addresses in it is kept by that call
+        self.lock = RLock()
 
     def __call__(self, *args: Any, **named: Any) -> Any:
         """The outputs; `shared` holds the new values. TypeError and ValueError for arguments that do not fit."""
+        with self.lock:
+            return self._called(args, named)
+
+    def _called(self, args: Sequence[Any], named: dict[str, Any]) -> Any:
         layout = self.layout
         arrays = self._arrays(args, named)
         for array, argument in zip(arrays, layout["arguments"], strict=True):

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import sys
 from pathlib import Path
+from threading import Event, Thread
 from types import ModuleType
 from typing import Any
 
@@ -11,6 +14,7 @@ import numpy as np
 import pytest
 
 import numgraph as ng
+from tests.waits import in_child
 
 
 def imported(f: ng.Function, folder: Path) -> ModuleType:
@@ -71,3 +75,47 @@ def test_an_array_off_its_alignment_is_copied(step: Any) -> None:
     step.shared["a"] = off
     step(np.ones(3))
     assert step.shared["a"].tolist() == [2.0] * 3 and step.shared["a"].flags.aligned
+
+
+def test_threads_call_it_one_after_the_other(tmp_path: Path) -> None:
+    """They share the table of addresses: the arrays of one call were those of another, or freed already."""
+    x = ng.vector("x")
+    step = imported(ng.function([x], [x * 2, x.sum()]), tmp_path).step
+    wrong: list[Any] = []
+
+    def calls(number: int) -> None:
+        for k in range(1500):
+            length = 1 + (k * 7 + number * 131) % 3000
+            doubled, total = step(np.full(length, float(number)))
+            if doubled.shape != (length,) or (doubled != 2 * number).any() or total != number * length:
+                wrong.append((number, k))
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        threads = [Thread(target=calls, args=(number,)) for number in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(before)
+    assert wrong == []
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="a system without fork")
+def test_a_child_that_is_forked_while_a_thread_calls_may_call(step: Any) -> None:
+    held, done = Event(), Event()
+
+    def hold() -> None:
+        with step.lock:
+            held.set()
+            done.wait()
+
+    thread = Thread(target=hold)
+    thread.start()
+    held.wait()
+    code = in_child(lambda: step(np.ones(3)) == 3.0 and step.shared["a"].tolist() == [2.0] * 3)
+    done.set()
+    thread.join()
+    assert code == 0
