@@ -50,7 +50,7 @@ def _transposed_dot(data: Array, indices: Array, indptr: Array, x: Array, column
 def _sampled(indices: Array, indptr: Array, x: Array, y: Array) -> Array:
     numbers, rows = _placed(indptr, len(indices))
     out = np.zeros(len(indices), x.dtype)
-    out[numbers] = np.sum(x[rows] * y[indices[numbers]], axis=1)
+    np.add.at(out, numbers, np.sum(x[rows] * y[indices[numbers]], axis=1))
     return out
 
 
