@@ -87,6 +87,21 @@ def test_numbers_that_belong_to_two_rows(target: str) -> None:
     assert f([5.0, 6.0, 7.0]).tolist() == [1.0, 1.0 + 3.0, 3.0]
 
 
+@pytest.mark.parametrize("target", TARGETS)
+def test_places_of_any_integers(target: str) -> None:
+    for dtype in ("int8", "uint8", "int32", "uint32", "uint64"):
+        columns, begins = (ng.vector(name, dtype=dtype) for name in ("columns", "begins"))
+        f = ng.function(
+            [columns, begins], ng.sparse.csr([1.0, 2.0, 3.0], columns, begins, 3) @ np.arange(3.0), target=target
+        )
+        assert f(np.array([0, 2, 1], dtype), np.array([0, 2, 3], dtype)).tolist() == [4.0, 3.0]
+        last = np.iinfo(dtype).max
+        with pytest.raises(IndexOutOfRange):
+            f(np.array([0, 2, last], dtype), np.array([0, 2, 3], dtype))
+        with pytest.raises(IndexOutOfRange):
+            f(np.array([0, 2, 1], dtype), np.array([0, 2, last], dtype))
+
+
 def test_dtypes() -> None:
     S = ng.sparse.shared(MATRIX.astype("float32"))
     assert (S @ ng.fvector("x")).dtype == "float32" and (S @ ng.dvector("x")).dtype == "float64"
