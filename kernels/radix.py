@@ -20,7 +20,7 @@ UNSIGNED, SIGNED, FLOATING = 0, 1, 2
 # Lines up to this length are sorted by insertion: the counts of all digits take as long to add up as that.
 SHORT = 48
 # Where no more than this part of a line's positions is wanted, they are looked for in a heap.
-_FEW = 8
+_HEAPED = 8
 # As many elements are passed over at a time if there is none among them that belongs into the heap.
 _BLOCK = 32
 # 256 counts for each of 8 bytes, as words.
@@ -318,7 +318,7 @@ def _few_of_line(size, out, to, x, base, inner, length, kind, count, turned, mem
 @sized
 def _positions(size, out, to, x, base, inner, length, kind, count, turned, memory):
     """The first positions of one line."""
-    if count * _FEW <= length:
+    if count * _HEAPED <= length:
         _few_of_line(size, out, to, x, base, inner, length, kind, count, turned, memory)
     elif size == 8:
         _argsort_long(out, to, x, base, inner, length, kind, count, turned, memory)
