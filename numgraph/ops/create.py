@@ -146,6 +146,7 @@ Op(
             lambda start, length, step, *stop, dtype: [(dims.maximum(step.value, 0 - step.value), 1)],
             "a step of zero",
         ),
+        Check("at_least", lambda start, length, *rest, dtype: [(length.value, 0)], "a length of {a} is negative"),
         Check(
             "at_least",
             lambda start, length, step, *stop, dtype: [

@@ -128,6 +128,7 @@ Op(
             lambda data, indices, indptr, x, columns: [(indptr.shape[0] - 1, x.shape[0])],
             "the sparse matrix has {a} rows, the other one {b}",
         ),
+        Check("at_least", lambda *operands: [(operands[-1].value, 0)], "a number of columns of {a}, which is negative"),
         Check("range", lambda data, indices, indptr, x, columns: [(indices, columns.value)], OUT_OF_RANGE),
     ),
     samples=lambda: [([_DATA, *_STRUCTURE, _Y, 4], {})],

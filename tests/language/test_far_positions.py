@@ -36,3 +36,25 @@ def test_triangles_far_from_the_diagonal(target: str) -> None:
         assert tri.tolist() == (np.ones((3, 4)) * kept).tolist()
         assert tril.tolist() == (m * kept).tolist()
     assert ng.function([far], ng.tril(m, far), target=target)(np.uint64(2**64 - 1)).tolist() == m.tolist()
+
+
+# Temporaries of a length that a call computes: one that is negative lies on what is beside it.
+LENGTHS = {
+    "fftfreq": ng.fft.fftfreq,
+    "rfftfreq": ng.fft.rfftfreq,
+    "ramp": lambda n: ng.pad(ng.constant(np.ones(3)), (n, n), mode="linear_ramp"),
+    "sparse": lambda n: ng.sparse.csr(np.zeros(0), np.zeros(0, "int64"), np.zeros(3, "int64"), n).T @ np.ones(2),
+}
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("name", LENGTHS)
+def test_negative_lengths(name: str, target: str) -> None:
+    n, x = ng.lscalar("n"), ng.vector("x")
+    made = LENGTHS[name](n)
+    for result in (made, ng.sort(made).sum() + ng.sort(x)[0]):
+        f = ng.function([n, x], result, target=target, on_unused_input="ignore")
+        assert np.isfinite(f(4, X)).all()
+        for length in (-4, -100_000):
+            with pytest.raises(ng.ShapeError, match="negative"):
+                f(length, X)
