@@ -115,6 +115,16 @@ def _check(number: int, array: Array, lengths: Sequence[int]) -> None:
         )
 
 
+def _folded(array: Array) -> bool:
+    """Whether elements may lie on one another: an axis goes on within what the axes of smaller strides take."""
+    reach = array.itemsize
+    for stride, n in sorted((abs(s), n) for s, n in zip(array.strides, array.shape, strict=True) if n > 1):
+        if stride < reach:
+            return True
+        reach += stride * (n - 1)
+    return False
+
+
 def _apart(shared: Sequence[SharedVariable], arrays: Sequence[Array | None]) -> None:
     """InputError where arrays share memory with one another or with a shared variable, or an array with itself."""
     seen: list[tuple[str, Array]] = [(f"the shared variable {printable(s.name)}", s.storage.held)
@@ -122,7 +132,7 @@ def _apart(shared: Sequence[SharedVariable], arrays: Sequence[Array | None]) -> 
     for number, array in enumerate(arrays):
         if array is None:
             continue
-        if 0 in [s for s, n in zip(array.strides, array.shape, strict=True) if n > 1]:
+        if array.size and _folded(array):
             raise InputError(f"out: elements of the array for output {number} share memory\n  fix: pass a copy of it")
         for name, other in seen:
             if np.may_share_memory(array, other):

@@ -149,6 +149,8 @@ def csr(data: Any, indices: Any, indptr: Any, shape: Any) -> SparseMatrix:
         if name != "data" and (v.dtype not in DISCRETE or v.dtype == "bool"):
             raise DtypeError(f"sparse.csr: {name} must be integers, not {describe(v)}")
     numbers = numbers if numbers.dtype in REALS else f.cast(numbers, "float64")
+    # no code reads by uint64; beyond int64 there is no element
+    columns, begins = (ln.as_position(v) if v.dtype == "uint64" else v for v in (columns, begins))
     count = shape[1] if isinstance(shape, tuple | list) else shape
     return SparseMatrix(numbers, columns, begins, ln.as_length(count, "sparse.csr: columns"))
 

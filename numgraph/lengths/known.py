@@ -129,6 +129,12 @@ def undecided(graph: Graph) -> list[Requirement]:
     return list(conditions.values())
 
 
+def within_of(requirement: Requirement) -> frozenset[int]:
+    """The scans in whose steps a condition is another one."""
+    numbers = [n.within for n in (requirement.a, requirement.b) if isinstance(n, Node)]
+    return frozenset().union(*numbers)
+
+
 # -- parts of an axis ---------------------------------------------------------------------------------------------
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from numgraph.convention import THREADS, WORK
 from numgraph.ir import Node, Requirement
+from numgraph.lengths.known import within_of
 from numgraph.lengths.sources import computed_sources
 from numgraph.loops.build import outside
 from numgraph.loops.chunks import host_values
@@ -38,12 +39,6 @@ def broken(kind: str, a: Expression, b: Expression) -> Expression:
         return outside(a, b)
     sign = {"equal": "!=", "assume": "!=", "nonempty": "<", "at_least": "<", "fits": ">"}[kind]
     return a.compared(sign, 1 if kind == "nonempty" else b)
-
-
-def within_of(requirement: Requirement) -> frozenset[int]:
-    """The scans in whose steps a condition is another one."""
-    numbers = [n.within for n in (requirement.a, requirement.b) if isinstance(n, Node)]
-    return frozenset().union(*numbers)
 
 
 class Plans:

@@ -13,8 +13,9 @@ from typing import Any
 
 from numgraph.ir import Node, Requirement
 from numgraph.lengths import dims
+from numgraph.lengths.known import within_of
 from numgraph.loops.memory import HostMemory, pointer_to
-from numgraph.loops.plan import broken, within_of
+from numgraph.loops.plan import broken
 from numgraph.loops.program import (
     Assign,
     Expression,

@@ -1,17 +1,20 @@
-"""Checks a loop program: every name is assigned before it is used, and dtypes fit. For tests, see `config.verify`."""
+"""Checks a loop program: every name is assigned before it is used, dtypes fit, and no refusal is lost. For tests, see
+`config.verify`."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NoReturn
 
 from numgraph.loops.inline import assigned
 from numgraph.loops.program import (
     Assign,
     Binary,
+    Call,
     Choice,
     Compare,
+    Do,
     Expression,
     For,
     Function,
@@ -19,6 +22,8 @@ from numgraph.loops.program import (
     Load,
     Logic,
     Name,
+    Number,
+    Return,
     Statement,
     Store,
     While,
@@ -39,8 +44,47 @@ def verify(functions: Iterable[Function], known: Iterable[str] = ()) -> None:
     names = set(known)
     functions = list(functions)
     names |= {function.name for function in functions}
+    refusing = _refusing(functions)
     for function in functions:
         Checker(function, names).run()
+        for statement in statements_in(function.body):
+            lost = _called(statement.call) & refusing if isinstance(statement, Do) else ()
+            for name in lost:
+                raise Malformed(f"{function.name}: {name}: what it refuses is not looked at")
+
+
+def _refusing(functions: Sequence[Function]) -> set[str]:
+    """The names of the functions that may say that a call is refused: they return neither 0 nor what one says that
+    never does."""
+    refusing: set[str] = set()
+    names, count = {function.name for function in functions}, -1
+    while count != len(refusing):
+        count = len(refusing)
+        for function in functions:
+            if any(_refuses(value, names - refusing) for value in _returned(function)):
+                refusing.add(function.name)
+    return refusing
+
+
+def _returned(function: Function) -> list[Expression]:
+    """What a function may return; instead of a name what that is assigned."""
+    statements = list(statements_in(function.body))
+    values = [s.value for s in statements if isinstance(s, Return) and s.value is not None]
+    targets = {value.text for value in values if isinstance(value, Name)}
+    values += [s.value for s in statements if isinstance(s, Assign) and isinstance(s.target, Name)
+               and s.target.text in targets]  # fmt: skip
+    return [value for value in values if not isinstance(value, Name)]
+
+
+def _refuses(value: Expression, never: set[str]) -> bool:
+    if isinstance(value, Call):
+        return not _called(value) & never
+    return not isinstance(value, Number) or value.value != 0
+
+
+def _called(call: Call) -> set[str]:
+    """The name of a function that is called, and those that it is given: it calls them."""
+    return {call.function, *(part.text for part in call.arguments if isinstance(part, Name))}
 
 
 class Checker:

@@ -146,6 +146,7 @@ Op(
             lambda start, length, step, *stop, dtype: [(dims.maximum(step.value, 0 - step.value), 1)],
             "a step of zero",
         ),
+        Check("at_least", lambda start, length, *rest, dtype: [(length.value, 0)], "a length of {a} is negative"),
         Check(
             "at_least",
             lambda start, length, step, *stop, dtype: [
@@ -305,10 +306,11 @@ Op(
     ("n", "m", "k"),
     "1 on and below the diagonal k places to the right of the main one, 0 above.",
     None,
-    lambda n, m, k, dtype: np.tri(int(n), int(m), int(k), dtype=dtype),
+    lambda n, m, k, dtype: np.tri(int(n), int(m), min(max(int(k), -int(n)), int(m)), dtype=dtype),
     None,
     no_grad="made of numbers",
-    element=lambda idx, n, m, k, dtype: dims.where(dims.less(idx[0] + k.value, idx[1]), 0, 1),
+    # the difference of two places is in range, whatever k is
+    element=lambda idx, n, m, k, dtype: dims.where(dims.less(k.value, idx[1] - idx[0]), 0, 1),
     shape=lambda n, m, k, dtype: (n.value, m.value),
     checks=(_NOT_NEGATIVE,),
     samples=lambda: list(_SQUARES),

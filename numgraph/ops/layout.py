@@ -14,6 +14,7 @@ from numgraph.errors import DtypeError, OptionError, ShapeError
 from numgraph.graph import Variable, as_operands, as_variable, describe
 from numgraph.ops import lengths as ln
 from numgraph.ops.define import f, spread
+from numgraph.ops.search import within
 from numgraph.types import BOOL, DISCRETE, REALS, promote
 
 __all__ = [
@@ -345,10 +346,9 @@ def insert(x: Any, key: Any, values: Any, axis: Any = None) -> Variable:
     length = ln.dim(v, a)
     at = ln.as_position(as_variable(key))
     new = as_variable(values)
-    dtype = v.type.dtype
     if at.ndim > 1:
         raise ShapeError(f"insert: positions are a number or a vector, not {describe(at)}")
-    at = ln.from_begin(at, length)
+    at = within(ln.from_begin(at, length), length + 1)
     single = at.ndim == 0
     if single and new.ndim >= v.ndim and v.ndim > 0:
         # one position for several values
@@ -366,9 +366,9 @@ def insert(x: Any, key: Any, values: Any, axis: Any = None) -> Variable:
     old = f.flatnonzero(f.logical_not(f.set_subtensor(f.zeros((total,), "bool")[places], True)))
     whole = (slice(None),) * a
     lengths = [total if k == a else ln.dim(v, k) for k in builtins.range(v.ndim)]
-    result = f.zeros(tuple(lengths), dtype)
+    result = f.zeros(tuple(lengths), v.dtype)
     result = f.set_subtensor(result[(*whole, old)], v)
-    return f.set_subtensor(result[(*whole, places)], f.cast(moved, dtype))
+    return f.set_subtensor(result[(*whole, places)], f.cast(moved, v.dtype))
 
 
 def put_along_axis(x: Any, indices: Any, values: Any, axis: Any = None) -> Variable:

@@ -50,7 +50,7 @@ def _transposed_dot(data: Array, indices: Array, indptr: Array, x: Array, column
 def _sampled(indices: Array, indptr: Array, x: Array, y: Array) -> Array:
     numbers, rows = _placed(indptr, len(indices))
     out = np.zeros(len(indices), x.dtype)
-    out[numbers] = np.sum(x[rows] * y[indices[numbers]], axis=1)
+    np.add.at(out, numbers, np.sum(x[rows] * y[indices[numbers]], axis=1))
     return out
 
 
@@ -128,6 +128,7 @@ Op(
             lambda data, indices, indptr, x, columns: [(indptr.shape[0] - 1, x.shape[0])],
             "the sparse matrix has {a} rows, the other one {b}",
         ),
+        Check("at_least", lambda *operands: [(operands[-1].value, 0)], "a number of columns of {a}, which is negative"),
         Check("range", lambda data, indices, indptr, x, columns: [(indices, columns.value)], OUT_OF_RANGE),
     ),
     samples=lambda: [([_DATA, *_STRUCTURE, _Y, 4], {})],

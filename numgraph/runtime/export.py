@@ -289,6 +289,7 @@ def layout(variant: NativeVariant, program: Program, names: list[str], unset: It
             {"slot": slot, "name": name, "key": f"shared_{k}", **_type(v)}
             for k, (slot, name, v) in enumerate(zip(table.shared, names, variant.shared, strict=True))
         ],
+        "updated": [n for n, v in zip(names, variant.shared, strict=True) if v in {s for s, _ in program.updates}],
         "outputs": [made("output", k, slot) for k, slot in enumerate(table.outputs)],
         "fresh": [made("fresh", k, slot) for k, slot in table.fresh.items()],
         "fresh_names": [names[k] for k in table.fresh],

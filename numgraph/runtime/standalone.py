@@ -4,10 +4,12 @@ library only."""
 from __future__ import annotations
 
 import ctypes
+import os
 from collections.abc import Sequence
 from functools import partial
 from operator import call, setitem
 from pathlib import Path
+from threading import RLock
 from typing import Any
 
 import numpy as np
@@ -32,6 +34,10 @@ class FunctionError(RuntimeError, ValueError):
     """A function of the user's has raised an exception."""
 
 
+class SharedMemoryError(ValueError):
+    """Two arrays of a program that updates one of them lie in the same memory."""
+
+
 # By the kind of what a call refuses: what numgraph raises is of the same builtin classes.
 _ERRORS = {
     "shape": ValueError,
@@ -53,10 +59,12 @@ class _MethodDefinition(ctypes.Structure):
 
 
 class Step:
-    """An exported function: call it as the original, by position or by keyword.
+    """An exported function: call it as the original, by position or by keyword; of several threads, one after the
+    other.
 
     shared: name -> array; the values that the program reads and updates, kept between calls. A replaced array must
-    have the dtype and rank of the old one, and the lengths that the program was compiled for.
+    have the dtype and rank of the old one, and the lengths that the program was compiled for. Updates may write into
+    it; one that is read-only is copied for them.
     """
 
     def __init__(
@@ -76,6 +84,8 @@ class Step:
         self.defaults = {key: values[key] for key in layout["defaults"]}
         self.unset = set(layout["unset"])
         self.constants = {slot: np.ascontiguousarray(values[name]) for slot, name in layout["constants"].items()}
+        # of which it is known that they lie apart
+        self.checked: dict[str, Any] = {}
         self.table = np.zeros(layout["size"], np.int64)
         self.reals = self.table.view(np.float64)
         self.table[2] = object.__basicsize__
@@ -95,9 +105,21 @@ class Step:
         make.restype, make.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p]
         self.definition = _MethodDefinition(b"entry", address, 0x0008, None)
         self.entry = make(ctypes.addressof(self.definition), self.table, None)
+        self._unlocked()
+        if hasattr(os, "register_at_fork"):
+            # who holds the lock is not in the child
+            os.register_at_fork(after_in_child=self._unlocked)
+
+    def _unlocked(self) -> None:
+        # the table is that of one call at a time, and what lies at the addresses in it is kept by that call
+        self.lock = RLock()
 
     def __call__(self, *args: Any, **named: Any) -> Any:
         """The outputs; `shared` holds the new values. TypeError and ValueError for arguments that do not fit."""
+        with self.lock:
+            return self._called(args, named)
+
+    def _called(self, args: Sequence[Any], named: dict[str, Any]) -> Any:
         layout = self.layout
         arrays = self._arrays(args, named)
         for array, argument in zip(arrays, layout["arguments"], strict=True):
@@ -117,6 +139,7 @@ class Step:
             last = stage == len(layout["arena"]) - 1
             new = self._exchanged(made["fresh"]) if last else {}
             self._check(_at_once(partial(self.entry, 2 * stage + 1), partial(self.shared.update, new)))
+            self.checked.update(new)
         self.unset.clear()
         del arrays, descriptors
         return self._result(made["outputs"])
@@ -165,14 +188,26 @@ class Step:
 
     def _resident(self, name: str) -> Any:
         """The array of a shared variable, checked."""
-        variable = self.residents[name]
+        variable, updated = self.residents[name], self.layout["updated"]
         if name not in self.shared:
             fix = f"step.shared[{name!r}] = an array of that type, before the first call"
             raise InputError(f"{self.layout['signature']}: {name} has no value\n  {variable.said}\n  fix: {fix}")
-        array = self.shared[name] = np.asarray(self.shared[name], order="C")
+        array = np.asarray(self.shared[name])
         if array.dtype != variable.dtype or array.ndim != variable.ndim:
             found = f"{array.dtype} of shape {array.shape}"
             raise InputError(f"{name}: got {found}, expected {variable.dtype}, {variable.ndim} axes\n  {variable.said}")
+        # what is read-only may be a file, or constant: updates would write into it
+        array = np.require(array, None, ("C", "A", "W") if name in updated else ("C", "A"))
+        if array is self.checked.get(name):
+            return array
+        for other, held in self.shared.items():
+            written = name in updated or other in updated
+            if other != name and written and isinstance(held, np.ndarray) and np.may_share_memory(array, held):
+                raise SharedMemoryError(
+                    f"{name} and {other} share memory, and an update of one would change the other\n"
+                    f"  fix: step.shared[{name!r}] = a copy"
+                )
+        self.shared[name] = self.checked[name] = array
         return array
 
     def _fill(self, array: Any, slot: int) -> None:

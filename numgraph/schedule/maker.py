@@ -7,7 +7,7 @@ from typing import Any
 
 from numgraph.elements import Elements, Operand
 from numgraph.ir import Graph, Node, loops_of, topological
-from numgraph.lengths.known import holds
+from numgraph.lengths.known import holds, undecided, within_of
 from numgraph.lengths.sources import read_for, scalar_nodes
 from numgraph.ops.loop import ROWS, SAVED, TRACE
 from numgraph.schedule.tasks import (
@@ -42,6 +42,8 @@ class TaskMaker:
         # by scan: its results, and the tasks of a step
         self.results: dict[int, list[Node]] = {}
         self.bodies: dict[int, list[Task]] = {}
+        # for each condition on lengths that code must check the scans in whose steps it is another one
+        self.conditions = [within_of(r) for r in undecided(graph)]
 
     def make_all(self, roots: Sequence[Node]) -> list[Task]:
         """Tasks of every stored node that the roots need, and the index checks among them."""
@@ -161,7 +163,9 @@ class TaskMaker:
             task.loads = [v for v in scalar_nodes([task.steps]) if v.kind == "load"]
         task.lengths = tuple(dict.fromkeys([*read_for(lengths), *(v for t in body for v in t.lengths)]))
         task.checks = list(dict.fromkeys(c for t in body for c in t.checks if c not in body))
-        task.raises = any(isinstance(t, IndexCheck) or t.raises for t in body)
+        # lengths and places that are other ones in each step are checked before it
+        checked = any(max(within, default=-1) == task.scan.number for within in self.conditions)
+        task.raises = checked or any(isinstance(t, IndexCheck) or t.raises for t in body)
 
     def _check(self, node: Node, index: Node, length: Any) -> None:
         loops, at = self._loop_index(index)

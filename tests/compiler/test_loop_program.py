@@ -13,8 +13,10 @@ from numgraph.emit.printer import fits, function_lines
 from numgraph.loops.inline import inlined
 from numgraph.loops.program import (
     Assign,
+    Call,
     Choice,
     Compare,
+    Do,
     Expression,
     For,
     Function,
@@ -22,10 +24,12 @@ from numgraph.loops.program import (
     Logic,
     Name,
     Number,
+    Return,
     Several,
     Statement,
     Store,
     Unary,
+    fail,
 )
 from numgraph.loops.scalar import formula, number, scalar
 from numgraph.loops.shown import text
@@ -156,6 +160,19 @@ def test_long_lines_stay_several() -> None:
 def test_malformed_programs_are_found(body: list[Statement], problem: str) -> None:
     with pytest.raises(Malformed, match=problem):
         verify([made(*body)])
+
+
+def test_a_refusal_that_nobody_looks_at_is_found() -> None:
+    refuses = Function("refuses", (N,), (If(N.compared(">", 1), (fail(N, N, 1),)), Return(Number(0))))
+    passes = Function("passes", (X,), (Assign(N, Call("refuses", (X,))), Return(N)))
+    harmless = Function("harmless", (X,), (Return(Number(0)),))
+    passes_nothing = Function("passes_nothing", (X,), (Assign(N, Call("harmless", (X,))), Return(N)))
+    module = [refuses, passes, harmless, passes_nothing]
+    for name in ("harmless", "passes_nothing"):
+        verify([*module, made(Do(Call(name, (X,))))], ["table", "n"])
+    for done in (Call("refuses", (X,)), Call("passes", (X,)), Call("launch", (X, Name("refuses")))):
+        with pytest.raises(Malformed, match="is not looked at"):
+            verify([*module, made(Do(done))], ["table", "n"])
 
 
 def test_the_loop_program_is_a_stage_of_the_record() -> None:

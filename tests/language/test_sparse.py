@@ -77,6 +77,31 @@ def test_numbers_that_stand_twice_count_together_and_places_from_the_end() -> No
         assert ng.function([], S.toarray(), target=target)().tolist() == [[3, 0, 0, 0], [0, 0, 0, 3]]
 
 
+@pytest.mark.parametrize("target", ["cpu", "reference"])
+def test_numbers_that_belong_to_two_rows(target: str) -> None:
+    """Their gradient is that of both places."""
+    data, g = ng.vector("data"), np.arange(1.0, 4.0)
+    S = ng.sparse.csr(data, np.array([0, 1, 2]), np.array([0, 2, 1, 3]), 3)
+    f = ng.function([data], ng.grad(ng.dot(S @ np.ones(3), g), data), target=target)
+    # rows 0, 1, 2 have the numbers 0 and 1, none, 1 and 2
+    assert f([5.0, 6.0, 7.0]).tolist() == [1.0, 1.0 + 3.0, 3.0]
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_places_of_any_integers(target: str) -> None:
+    for dtype in ("int8", "uint8", "int32", "uint32", "uint64"):
+        columns, begins = (ng.vector(name, dtype=dtype) for name in ("columns", "begins"))
+        f = ng.function(
+            [columns, begins], ng.sparse.csr([1.0, 2.0, 3.0], columns, begins, 3) @ np.arange(3.0), target=target
+        )
+        assert f(np.array([0, 2, 1], dtype), np.array([0, 2, 3], dtype)).tolist() == [4.0, 3.0]
+        last = np.iinfo(dtype).max
+        with pytest.raises(IndexOutOfRange):
+            f(np.array([0, 2, last], dtype), np.array([0, 2, 3], dtype))
+        with pytest.raises(IndexOutOfRange):
+            f(np.array([0, 2, 1], dtype), np.array([0, 2, last], dtype))
+
+
 def test_dtypes() -> None:
     S = ng.sparse.shared(MATRIX.astype("float32"))
     assert (S @ ng.fvector("x")).dtype == "float32" and (S @ ng.dvector("x")).dtype == "float64"
