@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from threading import Event, Thread
 from types import ModuleType
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 
 import numgraph as ng
-from tests.waits import in_child
+from tests.waits import PATIENCE, in_child, join, together
 
 
 def imported(f: ng.Function, folder: Path) -> ModuleType:
@@ -93,11 +94,7 @@ def test_threads_call_it_one_after_the_other(tmp_path: Path) -> None:
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-5)
     try:
-        threads = [Thread(target=calls, args=(number,)) for number in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        together(*(partial(calls, number) for number in range(4)))
     finally:
         sys.setswitchinterval(before)
     assert wrong == []
@@ -110,12 +107,12 @@ def test_a_child_that_is_forked_while_a_thread_calls_may_call(step: Any) -> None
     def hold() -> None:
         with step.lock:
             held.set()
-            done.wait()
+            assert done.wait(PATIENCE)
 
     thread = Thread(target=hold)
     thread.start()
-    held.wait()
+    assert held.wait(PATIENCE)
     code = in_child(lambda: step(np.ones(3)) == 3.0 and step.shared["a"].tolist() == [2.0] * 3)
     done.set()
-    thread.join()
+    join(thread)
     assert code == 0
