@@ -45,6 +45,8 @@ class Inner(Drawer):
         self.depth = getattr(outer, "depth", 0) + 1
         self.parts: list[Part] = []
         self.own: list[str] = []
+        # an element that says which step it is
+        self.counter: str | None = None
 
     def number(self) -> int:
         self.root.program.loop_names += 1
@@ -144,7 +146,9 @@ def body(g: Drawer, curved: bool = False) -> Body | None:
     """What a loop is to do. curved: with a state of floats first, whose next value is not linear in it."""
     inner = Inner(g)
     fewest = 4 if curved else 1
-    sequences = [s for s in (sequence(g, inner, fewest) for _ in range(g.one_of((0, 1, 1, 2)))) if s is not None]
+    drawn = [counted(g, inner)] if not curved and g.chance(0.15) else []
+    drawn += [sequence(g, inner, fewest) for _ in range(g.one_of((0, 1, 1, 2)))]
+    sequences = [s for s in drawn if s is not None]
     n_steps = str(g.one_of((2, 3))) if curved else count(g) if not sequences or g.chance(0.2) else None
     if not sequences and n_steps is None:
         return None
@@ -155,6 +159,8 @@ def body(g: Drawer, curved: bool = False) -> Body | None:
     begun = [s for s in (bent, *(state(g, inner) for _ in more)) if s is not None]
     for _ in range(2 if curved else 3 * g.one_of((1, 2, 3))):
         g.one_of(KINDS if curved or inner.depth > 1 or g.chance(0.93) else (loop,))(inner)
+    if inner.counter is not None:
+        by_counter(inner)
     states = []
     for names, first in begun:
         new = curved_value(inner, names[0]) if curved and not states else next_value(inner, names[0])
@@ -182,6 +188,28 @@ def sequence(g: Drawer, inner: Inner, fewest: int) -> tuple[tuple[str, ...], str
     taps = g.one_of(((0,),) * 5 + ((-1, 0), (0, 2), (1,)))
     names = tuple(inner.stand_in("e", g.array(x)[0], g.variables[x], True) for _ in taps)
     return names, x, taps
+
+
+def counted(g: Drawer, inner: Inner) -> tuple[tuple[str, ...], str, tuple[int, ...]] | None:
+    """The numbers of the steps, which may be places and lengths. How many they are is mostly known by a call alone."""
+    steps = count(g)
+    source = f"ng.arange({steps})"
+    inner.counter = inner.stand_in("e", np.array(0), ng.arange(g.built(steps) if steps else 0), True)
+    return (inner.counter,), source, (0,)
+
+
+def by_counter(inner: Inner) -> None:
+    """Values that a step reads, writes or cuts where it has counted to; some of them past the end."""
+    k = inner.counter
+    for _ in range(inner.one_of((1, 2))):
+        x = inner.pick(d.has_axes(1), lambda w: w.array.ndim <= 2 and 0 < w.array.size <= 100)
+        if x is None:
+            return
+        forms = (
+            f"{x}[{k}]", f"ng.set_subtensor({x}[{k}], {x}[0])", f"ng.inc_subtensor({x}[{k}], 1)", f"ng.sum({x}[:{k}])",
+            f"ng.sum({x}[{k}:])", f"{x}[{k}:][:1] * {x}[:{k}][:1]", f"{x}[{k} : {k} + 2].reshape((2, -1))",
+        )  # fmt: skip
+        inner.step(inner.one_of(forms), "ring", "by counter")
 
 
 def count(g: Drawer) -> str | None:
