@@ -179,7 +179,8 @@ class TaskMaker:
         task = self.checked.get(key)
         if task is None:
             task = self.checked[key] = IndexCheck(node, loops, value, bound=bound)
-            self._finish(task)
+            # it reads the index, and what the node reads besides may be looked at later, in a step
+            self._finish(task, index)
             self._append(task, within)
         self.check_tasks.setdefault(node, []).append(task)
 
@@ -196,8 +197,9 @@ class TaskMaker:
         """Whether an index is a loop counter that stays below `length`."""
         return value.kind == "loop" and self.graph.equal_lengths(loops[value.attrs[0]], length)
 
-    def _finish(self, task: Task) -> None:
-        """Collect the task's memory reads and the checks that must precede it."""
+    def _finish(self, task: Task, root: Node | None = None) -> None:
+        """Collect the task's memory reads and the checks that must precede it. root: what it computes, if that is not
+        its node."""
         if isinstance(task, ScanTask):
             self._finish_scan(task)
             return
@@ -212,7 +214,7 @@ class TaskMaker:
         task.raises = not self.graph.traits.grid and any(v.op is not None and v.op.raises for v in (*nodes, task.node))
         lengths = [*task.loops, *map(self.graph.find, task.node.dims), task.bound]
         task.lengths = tuple(read_for([*lengths, *(n for view in task.views for n in view.lengths)]))
-        for node in self._inlined(task.node):
+        for node in self._inlined(root or task.node):
             task.checks += self.check_tasks.get(node, ())
 
     def _inlined(self, root: Node) -> Iterable[Node]:

@@ -94,3 +94,15 @@ def test_a_sparse_matrix_is_looked_at_once() -> None:
     np.testing.assert_allclose(f(*arrays, [1.0, -1.0]), np.linalg.matrix_power(matrix, 6) @ [1.0, -1.0])
     with pytest.raises(ng.IndexOutOfRange):
         f(arrays[0], np.array([0, 2, 1], "int32"), arrays[2], [1.0, -1.0])
+
+
+def test_of_two_indices_one_may_change() -> None:
+    """That which no step changes is looked at before the loop, and does not wait for the other one."""
+    rows, places, x = ng.lmatrix("rows"), ng.lvector("places"), ng.matrix("x")
+    h, _ = ng.scan(lambda row: x[row, places], sequences=rows)
+    f = ng.function([rows, places, x], h, target="cpu")
+    value = np.arange(6.0).reshape(2, 3)
+    np.testing.assert_array_equal(f([[1, 0], [0, 0]], [2, 1], value), [[5, 1], [2, 1]])
+    for bad in ([[1, 2], [0, 0]], [2, 1]), ([[1, 0], [0, 0]], [3, 1]):
+        with pytest.raises(ng.IndexOutOfRange):
+            f(*bad, value)
