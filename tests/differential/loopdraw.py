@@ -207,7 +207,7 @@ def by_counter(inner: Inner) -> None:
             return
         forms = (
             f"{x}[{k}]", f"ng.set_subtensor({x}[{k}], {x}[0])", f"ng.inc_subtensor({x}[{k}], 1)", f"ng.sum({x}[:{k}])",
-            f"ng.sum({x}[{k}:])", f"{x}[{k}:][:1] * {x}[:{k}][:1]", f"{x}[{k} : {k} + 2].reshape((2, -1))",
+            f"ng.sum({x}[{k}:])", f"ng.sum({x}[{k}:][:1] * {x}[:{k}][:1])", f"{x}[{k} : {k} + 2].reshape((2, -1))",
         )  # fmt: skip
         inner.step(inner.one_of(forms), "ring", "by counter")
 
